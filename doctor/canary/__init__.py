@@ -1,0 +1,1 @@
+"""The deterministic, seeded Dense training that tells two environments apart."""

@@ -1,0 +1,1 @@
+"""Images named in project files: references, the files that hold them, and pinning."""

@@ -1,0 +1,1 @@
+"""Single files that are sent to another interpreter on stdin; they import nothing of doctor."""

@@ -1,0 +1,1 @@
+"""Where facts come from: this host, an interpreter, an image, a container, an archive, a saved snapshot."""
