@@ -1,0 +1,99 @@
+"""Case to findings: runs the rules, keeps their four outcomes apart, and puts the root cause first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from doctor.case import Case, Comparison
+from doctor.model.facts import Inapplicable, Unknown
+from doctor.model.report import Finding, NotApplied, Passed, Severity, Skip
+from doctor.rule import Rule
+
+
+class Outcome(msgspec.Struct):
+    """What the rules said of one subject."""
+
+    findings: list[Finding] = []
+    skipped: list[Skip] = []
+    inapplicable: list[NotApplied] = []
+    passed: list[Passed] = []
+    failures: list[str] = []
+
+    def extend(self, other: Outcome) -> None:
+        """Add another subject's outcome."""
+        self.findings += other.findings
+        self.skipped += other.skipped
+        self.inapplicable += other.inapplicable
+        self.passed += other.passed
+        self.failures += other.failures
+
+
+def judge(
+    case: Case | Comparison, rules: Iterable[Rule], *, subject: str | None = None, machine: str | None = None
+) -> Outcome:
+    """Run every rule that judges this kind of case.
+
+    A rule that fails in an unforeseen way is skipped and named in ``failures``: one rule's fault costs one rule.
+    """
+    outcome = Outcome()
+    name = subject or (case.subject.name if isinstance(case, Case) else f"{case.a.subject.name}..{case.b.subject.name}")
+    chosen = [rule for rule in rules if isinstance(case, rule.of)]
+    for rule in chosen:
+        _run(rule, case, outcome, name, machine)
+    by_code = {rule.code: rule for rule in chosen}
+    outcome.findings = order(outcome.findings, by_code)
+    return outcome
+
+
+def _run(rule: Rule, case: Case | Comparison, outcome: Outcome, subject: str, machine: str | None) -> None:
+    found: list[Finding] = []
+    reason: str | None = None
+    try:
+        for finding in rule.check(case):
+            found.append(finding)  # kept, should the rule be skipped later on
+    except Unknown as unknown:
+        reason = str(unknown)
+    except Inapplicable as why:
+        if not found:
+            outcome.inapplicable.append(NotApplied(rule.code, subject, machine, str(why)))
+            return
+    except Exception as error:
+        outcome.failures.append(f"{rule.code}: {type(error).__name__}: {error}")
+        reason = f"the rule itself failed: {type(error).__name__}"
+    if found:
+        outcome.findings += [_complete(finding, rule, subject, machine) for finding in found]
+    elif reason is not None:
+        outcome.skipped.append(Skip(rule.code, rule.name, subject, machine, reason, rule.would_help))
+    else:
+        outcome.passed.append(Passed(rule.code, subject, machine))
+
+
+def _complete(finding: Finding, rule: Rule, subject: str, machine: str | None) -> Finding:
+    severity = finding.severity if finding.severity is not None else rule.severity
+    if severity.weight > rule.severity.weight:
+        severity = rule.severity
+    full = msgspec.structs.replace(
+        finding, code=rule.code, name=rule.name, severity=severity, subject=subject, machine=machine
+    )
+    return msgspec.structs.replace(full, fingerprint=full.identity())
+
+
+def order(findings: Sequence[Finding], rules: dict[str, Rule]) -> list[Finding]:
+    """Findings as a person should deal with them: the likeliest root cause of the gravest effect first.
+
+    A finding that follows from another that stands here too names it in ``caused_by`` and comes after it.
+    """
+    present = {f.code for f in findings}
+    linked = []
+    for finding in findings:
+        causes = finding.caused_by or (rules[finding.code].follows if finding.code in rules else ())
+        causes = tuple(code for code in causes if code in present and code != finding.code)
+        linked.append(msgspec.structs.replace(finding, caused_by=causes))
+    return sorted(linked, key=_rank)
+
+
+def _rank(finding: Finding) -> tuple[int, bool, float, str]:
+    severity = finding.severity or Severity.INFO
+    return (-severity.weight, bool(finding.caused_by), -finding.likely, finding.code)

@@ -1,0 +1,175 @@
+"""What follows from a case: findings, skips, and the report that carries them (contract, section 5)."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+
+from doctor.model.snapshot import SCHEMA
+
+
+class Severity(str, enum.Enum):
+    """How grave a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def weight(self) -> int:
+        """2 for an error, 1 for a warning, 0 for an info: heavier findings come first."""
+        return {"error": 2, "warning": 1, "info": 0}[self.value]
+
+
+class Confidence(str, enum.Enum):
+    """How sure the rule is, given the facts."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Base of a report's rows."""
+
+
+class Evidence(Row, frozen=True):
+    """A fact that a finding rests on: its path in the snapshot, its value, and where it was read."""
+
+    fact: str
+    value: Any = None
+    source: str = "snapshot"
+
+
+class Location(Row, frozen=True, omit_defaults=True):
+    """A place in a file of the project: path relative to the folder scanned, line and column from 1."""
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+    end_line: int | None = None
+    text: str | None = None
+
+
+class Finding(Row, frozen=True):
+    """One thing that is wrong.
+
+    A rule fills in what it knows (``message`` first); the engine adds code, name, severity, subject and machine.
+    ``severity`` set by a rule may only be lower than the rule's default. ``thing``: what is concerned (an image, a
+    package, a soname); it enters the fingerprint. ``likely``: how likely this is the root cause, 0 to 1.
+    """
+
+    message: str
+    code: str = ""
+    name: str = ""
+    severity: Severity | None = None
+    confidence: Confidence = Confidence.HIGH
+    subject: str = ""
+    machine: str | None = None
+    effect: str = ""
+    fix: str = ""
+    verify: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    location: Location | None = None
+    fingerprint: str = ""
+    caused_by: tuple[str, ...] = ()
+    likely: float = 0.5
+    thing: str = ""
+
+    def identity(self) -> str:
+        """SHA-256 over what stays the same between two runs: never a line, a version, the message or a digest."""
+        subject = self.subject.split("@", 1)[0]
+        head, _, tail = subject.rpartition(":")
+        if head and "/" not in tail:
+            subject = head
+        parts = [self.code, subject, self.location.path if self.location else "", self.thing]
+        parts += sorted({e.fact for e in self.evidence})
+        return "v1:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class Skip(Row, frozen=True):
+    """A rule that could not be judged, and what would help."""
+
+    code: str
+    name: str
+    subject: str
+    machine: str | None
+    reason: str
+    would_help: str | None = None
+
+
+class NotApplied(Row, frozen=True):
+    """A rule that has nothing to say of this case."""
+
+    code: str
+    subject: str
+    machine: str | None
+    reason: str
+
+
+class Passed(Row, frozen=True):
+    """A rule that looked and found nothing."""
+
+    code: str
+    subject: str
+    machine: str | None
+
+
+class Suppressed(Row, frozen=True):
+    """A finding that somebody chose to live with."""
+
+    code: str
+    subject: str
+    reason: str | None = None
+    until: str | None = None
+    fingerprint: str = ""
+
+
+class SubjectRow(Row, frozen=True):
+    """A subject of the report and its own verdict."""
+
+    kind: str
+    name: str
+    digest: str | None = None
+    verdict: str = "pass"
+
+
+class MachineRow(Row, frozen=True):
+    """A machine that the subjects were judged on."""
+
+    name: str
+    driver: str | None = None
+    gpus: tuple[str, ...] = ()
+
+
+class Note(Row, frozen=True):
+    """Something that could not be looked at: what, and why."""
+
+    what: str
+    why: str
+
+
+class Report(Row, frozen=True):
+    """One document of kind ``kdoctor/report``."""
+
+    kind: str = "kdoctor/report"
+    schema: int = SCHEMA
+    tool: dict[str, str] = {}
+    subjects: tuple[SubjectRow, ...] = ()
+    machines: tuple[MachineRow, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skip, ...] = ()
+    inapplicable: tuple[NotApplied, ...] = ()
+    passed: tuple[Passed, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    notes: tuple[Note, ...] = ()
+    drift: dict[str, Any] | None = None
+    changes: tuple[dict[str, Any], ...] | None = None
+    summary: dict[str, int] = {}
+    verdict: str = "pass"
+    incomplete: bool = False
+    exit_code: int = 0

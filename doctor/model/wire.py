@@ -1,0 +1,242 @@
+"""Snapshots on the wire: bounded reading, missing facts, and writing.
+
+Reading goes in two steps. A walk takes every ``{"missing": why}`` node out; then msgspec decodes the rest into types.
+A field of a wrong type becomes a missing fact ("not understood: ...") and never discards the document; a list item of
+a wrong shape is dropped and the list named in ``partial``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from doctor.errors import DocumentError
+from doctor.model.facts import Facts, Missing
+from doctor.model.snapshot import SCHEMA, Snapshot
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_MISTAKES = 64
+MAX_TEXT = 200
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
+_KINDS = {"snapshot", "report", "canary", "baseline", "lock", "reference"}
+
+Path_ = tuple[Any, ...]
+
+
+def read_document(path: Path, *, expected: str = "snapshot") -> dict[str, Any]:
+    """The JSON object in a file, its kind and schema checked, its size and depth bounded.
+
+    Raises:
+        DocumentError: unreadable, too large, not JSON, nested too deep, of another kind or of a newer schema.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DocumentError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return parse_document(data, str(path), expected=expected)
+
+
+def parse_document(data: bytes, origin: str, *, expected: str = "snapshot") -> dict[str, Any]:
+    """The JSON object in ``data``; ``origin`` names it in errors.
+
+    Raises:
+        DocumentError: see :func:`read_document`.
+    """
+    if len(data) > MAX_BYTES:
+        raise DocumentError(f"{origin}: larger than {MAX_BYTES >> 20} MiB; no kdoctor document is that large")
+    try:
+        raw = msgspec.json.decode(data)
+    except RecursionError:
+        raise DocumentError(f"{origin}: nested too deep to be a kdoctor document") from None
+    except msgspec.DecodeError as error:
+        raise DocumentError(f"{origin}: not JSON: {str(error)[:MAX_TEXT]}") from None
+    except UnicodeDecodeError:
+        raise DocumentError(f"{origin}: not JSON: not UTF-8 text") from None
+    if not isinstance(raw, dict):
+        raise DocumentError(f"{origin}: not a kdoctor {expected}: the document is not a JSON object")
+    check_header(raw, origin, expected)
+    return raw
+
+
+def check_header(raw: dict[str, Any], origin: str, expected: str) -> None:
+    """Refuse another kind of document and a schema that this version does not know.
+
+    Raises:
+        DocumentError: with what was found and what to do.
+    """
+    kind = raw.get("kind", "kdoctor/snapshot")
+    if kind != f"kdoctor/{expected}":
+        known = isinstance(kind, str) and kind.removeprefix("kdoctor/") in _KINDS
+        what = f"a {kind} document" if known else "not a kdoctor document"
+        raise DocumentError(f"{origin}: {what}; expected kdoctor/{expected}")
+    schema = raw.get("schema", SCHEMA)
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise DocumentError(f"{origin}: schema is {str(schema)[:40]!r}, expected a number from 1 to {SCHEMA}")
+    if schema > SCHEMA:
+        raise DocumentError(f"{origin}: schema {schema} is newer than this kdoctor reads ({SCHEMA}): update kdoctor")
+
+
+def decode_snapshot(raw: dict[str, Any], origin: str = "snapshot") -> Snapshot:
+    """The snapshot in a JSON object whose header is checked.
+
+    Raises:
+        DocumentError: nested too deep.
+    """
+    missing: dict[Path_, str] = {}
+    raw = _take_missing(raw, (), missing, origin)
+    dropped: set[str] = set()
+    for _ in range(MAX_MISTAKES):
+        try:
+            snapshot = msgspec.convert(raw, Snapshot, strict=True)
+            break
+        except msgspec.ValidationError as error:
+            place, why = _mistake(error)
+            _remove(raw, place, why, missing, dropped)
+    else:
+        snapshot, missing = _by_section(raw, missing)
+    for place, why in missing.items():
+        snapshot = _mark(snapshot, place, why)
+    if dropped:
+        snapshot = msgspec.structs.replace(
+            snapshot, partial=tuple(dict.fromkeys([*snapshot.partial, *sorted(dropped)]))
+        )
+    return snapshot
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """The snapshot saved in a file.
+
+    Raises:
+        DocumentError: the file is no snapshot that this version can read.
+    """
+    return decode_snapshot(read_document(path), str(path))
+
+
+def _take_missing(node: Any, place: Path_, missing: dict[Path_, str], origin: str) -> Any:
+    """A copy without ``{"missing": why}`` nodes; they are noted under their place."""
+    if len(place) > MAX_DEPTH:
+        raise DocumentError(f"{origin}: nested too deep to be a kdoctor document")
+    if isinstance(node, dict):
+        out = {}
+        for key, value in node.items():
+            if isinstance(value, dict) and isinstance(value.get("missing"), str):
+                missing[(*place, key)] = value["missing"][:MAX_TEXT]
+            elif isinstance(value, (dict, list)):
+                out[key] = _take_missing(value, (*place, key), missing, origin)
+            else:
+                out[key] = value
+        return out
+    if isinstance(node, list):
+        return [
+            _take_missing(value, (*place, i), missing, origin) if isinstance(value, (dict, list)) else value
+            for i, value in enumerate(node)
+        ]
+    return node
+
+
+def _mistake(error: msgspec.ValidationError) -> tuple[Path_, str]:
+    match = _PLACE.match(str(error))
+    text, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    place: list[Any] = []
+    for key, index, _ in _STEP.findall(path):
+        place.append(int(index) if index else key or "...")
+    return tuple(place), f"not understood: {text[:MAX_TEXT]}"
+
+
+def _remove(raw: dict[str, Any], place: Path_, why: str, missing: dict[Path_, str], dropped: set[str]) -> None:
+    """Take the node at ``place`` out; where a path is not exact (inside a map), take out what holds it."""
+    exact = place[: place.index("...")] if "..." in place else place
+    node: Any = raw
+    for step in exact[:-1]:
+        node = node[step]
+    if not exact:
+        raw.clear()
+        return
+    if isinstance(exact[-1], int):
+        del node[exact[-1]]
+        dropped.add(".".join(str(step) for step in exact[:-1]))
+    else:
+        node.pop(exact[-1], None)
+        missing[exact] = why
+
+
+def _by_section(raw: dict[str, Any], missing: dict[Path_, str]) -> tuple[Snapshot, dict[Path_, str]]:
+    """Decode each section on its own and give up those that hold too many mistakes."""
+    good: dict[str, Any] = {}
+    for key, value in raw.items():
+        try:
+            msgspec.convert({key: value}, Snapshot, strict=True)
+            good[key] = value
+        except msgspec.ValidationError:
+            missing[(key,)] = "not understood: too many fields of a wrong type"
+    return msgspec.convert(good, Snapshot, strict=True), missing
+
+
+def _mark(node: Any, place: Path_, why: str, path: str = "") -> Any:
+    """A copy of ``node`` in which the fact at ``place`` is missing, for the reason ``why``."""
+    if not place or not isinstance(node, (Facts, tuple)):
+        return node
+    step, rest = place[0], place[1:]
+    if isinstance(node, tuple):
+        if not isinstance(step, int) or step >= len(node):
+            return node
+        changed = _mark(node[step], rest, why, f"{path}.{step}")
+        return (*node[:step], changed, *node[step + 1 :])
+    if step not in node.__struct_fields__:
+        return node
+    here = f"{path}.{step}".lstrip(".")
+    value = getattr(node, step)
+    if rest:
+        return msgspec.structs.replace(node, **{step: _mark(value, rest, why, here)})
+    return msgspec.structs.replace(node, **{step: _all_missing(value, here, why)})
+
+
+def _all_missing(value: Any, path: str, why: str) -> Any:
+    """A section of which nothing is known for one reason, or the missing fact itself."""
+    if isinstance(value, Facts):
+        return msgspec.structs.replace(
+            value,
+            **{field: _all_missing(getattr(value, field), f"{path}.{field}", why) for field in value.__struct_fields__},
+        )
+    return Missing(path, why)
+
+
+def to_builtins(snapshot: Snapshot) -> dict[str, Any]:
+    """The snapshot as plain data: facts that nobody knows are left out, those with a reason say it."""
+    body = _plain(snapshot)
+    return {
+        "kind": snapshot.kind,
+        "schema": snapshot.schema,
+        **{k: v for k, v in body.items() if k not in ("kind", "schema")},
+    }
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Facts):
+        out = {}
+        for field in node.__struct_fields__:
+            value = getattr(node, field)
+            if isinstance(value, Missing):
+                if value.why != "not known":
+                    out[field] = {"missing": value.why}
+                continue
+            plain = _plain(value)
+            if isinstance(value, Facts) and not plain:
+                continue
+            out[field] = plain
+        return out
+    if isinstance(node, tuple):
+        return [_plain(item) for item in node]
+    return node
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The snapshot as indented JSON, UTF-8, with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(to_builtins(snapshot)), indent=2) + b"\n"
