@@ -1,0 +1,62 @@
+"""From snapshots to outcomes: joins a machine half with a software half and lets the rules judge each pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from doctor.case import Case
+from doctor.engine import Outcome, judge
+from doctor.errors import DocumentError
+from doctor.model.report import Note
+from doctor.model.snapshot import Snapshot
+from doctor.model.wire import load_snapshot
+from doctor.rule import Rule
+
+MACHINE_SECTIONS = ("machine",)
+SOFTWARE_SECTIONS = ("software", "container")
+
+
+def join(software: Snapshot, machine: Snapshot) -> Snapshot:
+    """The software half of one snapshot on the machine half of another; the project stays with the software."""
+    derived = tuple(p for p in software.derived if not p.startswith("machine.")) + tuple(
+        p for p in machine.derived if p.startswith("machine.")
+    )
+    partial = tuple(p for p in software.partial if not p.startswith("machine.")) + tuple(
+        p for p in machine.partial if p.startswith("machine.")
+    )
+    return msgspec.structs.replace(software, machine=machine.machine, derived=derived, partial=partial)
+
+
+def machine_name(snapshot: Snapshot, fallback: str = "this machine") -> str:
+    """The name of a snapshot's machine."""
+    name = snapshot.machine.name
+    return name if isinstance(name, str) else fallback
+
+
+def named(snapshot: Snapshot, name: str) -> Snapshot:
+    """The same snapshot under another subject name."""
+    return msgspec.structs.replace(snapshot, subject=msgspec.structs.replace(snapshot.subject, name=name))
+
+
+def load_subjects(files: list[Path]) -> tuple[list[Snapshot], list[Note]]:
+    """The snapshots in these files, each named by its file's stem; what cannot be read is noted and left out.
+
+    Two files of one stem are told apart by their paths.
+    """
+    stems = [file.stem for file in files]
+    snapshots, notes = [], []
+    for file in files:
+        name = file.stem if stems.count(file.stem) == 1 else str(file)
+        try:
+            snapshots.append(named(load_snapshot(file), name))
+        except DocumentError as error:
+            notes.append(Note(name, str(error)))
+    return snapshots, notes
+
+
+def diagnose(snapshot: Snapshot, rules: tuple[Rule, ...], machine: str | None = None) -> tuple[Case, Outcome]:
+    """The case of a snapshot and what the rules say of it."""
+    case = Case(snapshot)
+    return case, judge(case, rules, machine=machine)
