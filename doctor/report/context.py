@@ -1,0 +1,68 @@
+"""What a renderer needs to know besides the report: the terminal, and the summary that opens a screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+import msgspec
+
+WIDTH = 100
+
+
+class Area(msgspec.Struct, frozen=True):
+    """One line of the head. ``mark``: ok, warning, error, or none (not looked at, and ``text`` says why)."""
+
+    mark: str
+    name: str
+    text: str
+
+
+class Context(msgspec.Struct, frozen=True):
+    """How to render.
+
+    ``header``: the parts of the first line. ``areas``: the head of a single subject. ``gate``: the option that decides
+    and its value (``--fail-on error``). ``seconds``: wall time of the run, left out where None.
+    """
+
+    width: int = WIDTH
+    color: bool = False
+    unicode: bool = True
+    quiet: bool = False
+    verbose: bool = False
+    show_skipped: bool = False
+    header: tuple[str, ...] = ()
+    areas: tuple[Area, ...] = ()
+    gate: str = "--fail-on error"
+    seconds: float | None = None
+
+
+def terminal(
+    stream: IO[Any] | None = None, color: str = "auto", environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """``width``, ``color`` and ``unicode`` as fields for a Context, from a stream and the environment.
+
+    Never wider than 100 columns. NO_COLOR and TERM=dumb switch colour off, FORCE_COLOR on, where ``color`` is "auto".
+    """
+    stream = sys.stdout if stream is None else stream
+    environ = os.environ if environ is None else environ
+    tty = bool(getattr(stream, "isatty", lambda: False)())
+    wanted = tty and environ.get("TERM") != "dumb"
+    if environ.get("FORCE_COLOR"):
+        wanted = True
+    if environ.get("NO_COLOR"):
+        wanted = False
+    width = WIDTH
+    if tty:
+        try:
+            width = min(WIDTH, max(40, os.get_terminal_size(stream.fileno()).columns or WIDTH))
+        except (OSError, ValueError):
+            width = WIDTH
+    encoding = str(getattr(stream, "encoding", None) or "ascii").lower().replace("-", "").replace("_", "")
+    return {
+        "width": width,
+        "color": wanted if color == "auto" else color == "always",
+        "unicode": encoding in ("utf8", "utf8sig", "cp65001"),
+    }

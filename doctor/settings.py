@@ -1,0 +1,254 @@
+"""Settings: defaults, the user's own file, the project's file, the environment, the command line: the later wins.
+
+A key is taken as a whole from the last place that sets it; lists and tables of two places are not mixed. Each error
+names the key and where it stands.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from doctor.configuration import ConfigFile, read_named, read_own, read_project
+from doctor.errors import UsageError
+from doctor.model.report import Severity
+from doctor.report import FORMATS
+
+ENVIRONMENT_PREFIX = "KDOCTOR_"
+
+# Keys of a file that the project does not own. A scanned project is hostile input: it must not name a program that is
+# started, a file that is written, or a host that gets credentials. Keys of later versions are refused here already.
+OWN_ONLY = frozenset({"python", "output", "write-baseline", "database", "credential-hosts", "plain-http-registries"})
+_FILE_ONLY = frozenset({"severity", "suppressions"})
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+class PolicySuppression(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """A finding that the policy lives with: by code, path (a pattern) or subject (a pattern), with a reason and an end."""
+
+    code: str
+    path: str | None = None
+    subject: str | None = None
+    reason: str = ""
+    until: datetime.date | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """What a run was asked to do.
+
+    ``select`` / ``ignore``: codes, names or prefixes. ``fail_on``: the lowest severity that fails the run.
+    ``require``: facts that must be had. ``severity``: a rule's severity instead of its default. ``format``: names, or
+    ``name=file``. ``origins``: where each key that is not at its default was set (``--fail-on``, ``pyproject.toml:12``).
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    fail_on: Literal["error", "warning", "info", "never"] = "error"
+    require: tuple[str, ...] = ()
+    severity: dict[str, Severity] = {}
+    suppressions: tuple[PolicySuppression, ...] = ()
+    baseline: str | None = None
+    write_baseline: str | None = None
+    format: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("text",)
+    output: str | None = None
+    offline: bool = False
+    python: str | None = None
+    color: Literal["auto", "always", "never"] = "auto"
+    quiet: bool = False
+    verbose: bool = False
+    progress: bool = True
+    show_skipped: bool = False
+    origins: dict[str, str] = {}
+
+    def origin(self, field: str) -> str:
+        """Where a field was set; its option where it stands at its default."""
+        return self.origins.get(field, "--" + field.replace("_", "-"))
+
+
+_TYPES = {name: hint for name, hint in get_type_hints(Settings, include_extras=True).items() if name != "origins"}
+KEYS = tuple(name.replace("_", "-") for name in _TYPES)
+
+
+def load_settings(
+    folder: Path, flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None
+) -> Settings:
+    """The settings of a run on ``folder``.
+
+    ``flags``: options given on the command line under their field names; None means not given. ``config`` (or
+    KDOCTOR_CONFIG) stands in for the project's file.
+
+    Raises:
+        UsageError: a key or value that is not understood; names the key and its origin.
+    """
+    named = config or (Path(environ["KDOCTOR_CONFIG"]) if environ.get("KDOCTOR_CONFIG") else None)
+    project = read_named(named, folder) if named else read_project(folder)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for file in (read_own(environ), project):
+        if file is not None:
+            _take_file(file, values, origins)
+    _take_environment(environ, values, origins)
+    _take_flags(flags, values, origins)
+    settings = Settings(**values, origins=origins)
+    _check_words(settings)
+    return settings
+
+
+def _take_file(file: ConfigFile, values: dict[str, Any], origins: dict[str, str]) -> None:
+    for written, value in file.values.items():
+        origin = file.origin(written)
+        key = written.replace("_", "-")
+        writes = key in OWN_ONLY or (key == "format" and "=" in str(value))
+        if writes and not file.trusted:
+            raise UsageError(
+                f"{origin}: {written!r} comes only from the command line, the environment or your own configuration, "
+                "never from the scanned project"
+            )
+        field = _field(key, origin, file.prefix)
+        result = _convert(field, value, origin, file)
+        if field == "offline" and not file.trusted and values.get("offline"):
+            continue  # a project may ask for no network; it may not lift the user's own wish
+        if field == "baseline" and isinstance(result, str):
+            result = str(file.path.parent / result)
+        values[field] = result
+        origins[field] = origin
+
+
+def _take_environment(environ: Mapping[str, str], values: dict[str, Any], origins: dict[str, str]) -> None:
+    known = {ENVIRONMENT_PREFIX + name.upper(): name for name in _TYPES}
+    known[ENVIRONMENT_PREFIX + "NO_PROGRESS"] = "progress"
+    for variable, text in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == "KDOCTOR_CONFIG":
+            continue
+        field = known.get(variable)
+        if field is None:
+            near = difflib.get_close_matches(variable, known, 1, 0.9)
+            if near:  # others may use the prefix for their own ends; a slip of the pen must not pass for one of these
+                raise UsageError(f"environment: {variable} is not a setting; did you mean {near[0]}?")
+            continue
+        if field in _FILE_ONLY:
+            raise UsageError(f"environment: {variable}: {field} can be set in a configuration file only")
+        value = _from_text(field, text, variable)
+        values[field] = not value if variable.endswith("NO_PROGRESS") else value
+        origins[field] = variable
+
+
+def _take_flags(flags: Mapping[str, Any], values: dict[str, Any], origins: dict[str, str]) -> None:
+    for field, value in flags.items():
+        if field not in _TYPES:
+            raise KeyError(f"{field} is no field of Settings")
+        if value is None or (isinstance(value, (list, tuple)) and not value):
+            continue
+        option = "--" + field.replace("_", "-")
+        if isinstance(value, (list, tuple)):
+            value = _words(value) if field != "format" else tuple(value)
+        values[field] = _convert(field, value, option)
+        origins[field] = option
+
+
+def _from_text(field: str, text: str, variable: str) -> Any:
+    kind = _TYPES[field]
+    if kind is bool:
+        if text.lower() not in _TRUE + _FALSE:
+            raise UsageError(f"environment: {variable}={text[:40]!r}: expected one of 1, true, yes, on, 0, false, no, off")
+        return text.lower() in _TRUE
+    value: Any = _words([text]) if "tuple" in str(kind) else text
+    return _convert(field, value, f"environment: {variable}")
+
+
+def _words(items: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(word.strip() for item in items for word in str(item).split(",") if word.strip())
+
+
+def _field(key: str, origin: str, table: str) -> str:
+    if key in KEYS:
+        return key.replace("-", "_")
+    near = difflib.get_close_matches(key, KEYS, 1, 0.6)
+    advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(KEYS)}"
+    where = f" in [{table}]" if table else ""
+    raise UsageError(f"{origin}: unknown key {key!r}{where}; {advice}")
+
+
+def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None) -> Any:
+    """``value`` as the type of the field.
+
+    Raises:
+        UsageError: with the origin, the key, and what would do.
+    """
+    key = field.replace("_", "-")
+    if field in ("select", "ignore", "require") and isinstance(value, str):
+        value = _words([value])
+    if field == "format" and isinstance(value, str):
+        value = (value,)
+    if field == "suppressions" and file is not None:
+        return _suppressions(value, origin, file)
+    try:
+        result = msgspec.convert(value, _TYPES[field])
+    except msgspec.ValidationError as error:
+        choices = [choice for choice in get_args(_TYPES[field]) if isinstance(choice, str)]
+        if choices:
+            near = difflib.get_close_matches(str(value), choices, 1)
+            advice = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"{origin}: {key} is {str(value)[:40]!r}, expected {', '.join(choices)}{advice}") from None
+        raise UsageError(f"{origin}: {key}: {_plain(error)}") from None
+    if field == "format":
+        for item in result:
+            _check_format(item, origin)
+    return result
+
+
+def _suppressions(value: Any, origin: str, file: ConfigFile) -> tuple[PolicySuppression, ...]:
+    if not isinstance(value, list):
+        raise UsageError(f"{origin}: suppressions: expected a list of tables")
+    rows = []
+    known = PolicySuppression.__struct_fields__
+    for number, row in enumerate(value):
+        place = file.origin("suppressions", number)
+        for key in row if isinstance(row, dict) else ():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1, 0.6)
+                advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+                raise UsageError(f"{place}: suppressions: unknown key {key!r}; {advice}")
+        try:
+            rows.append(msgspec.convert(row, PolicySuppression))
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{place}: suppressions: {_plain(error)}") from None
+    return tuple(rows)
+
+
+def _check_format(item: str, origin: str) -> None:
+    name, separator, file = item.partition("=")
+    if name not in FORMATS:
+        near = difflib.get_close_matches(name, FORMATS, 1)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"{origin}: no format is called {name!r}; there are {', '.join(FORMATS)}{advice}")
+    if separator and not file:
+        raise UsageError(f"{origin}: format {item!r} names no file after '='")
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    text = str(error).replace(" - at `$", " (at `").replace("`object`", "a table").replace("`array`", "a list")
+    text = text.replace("`str`", "text").replace("`int`", "a number").replace("`bool`", "true or false")
+    return text[0].lower() + text[1:] + (")" if " (at `" in text else "")
+
+
+def _check_words(settings: Settings) -> None:
+    """Refuse codes and names that no rule has.
+
+    Raises:
+        UsageError: see :func:`doctor.catalogue.check_words`.
+    """
+    if not (settings.select or settings.ignore or settings.severity or settings.suppressions or settings.require):
+        return
+    from doctor import catalogue, requirements  # noqa: PLC0415 - loading all rules costs time; most runs name none here
+
+    catalogue.check_words(settings.select, settings.origin("select"))
+    catalogue.check_words(settings.ignore, settings.origin("ignore"))
+    catalogue.check_words(tuple(settings.severity), settings.origin("severity"))
+    catalogue.check_words(tuple(row.code for row in settings.suppressions), settings.origin("suppressions"))
+    requirements.check_words(settings.require, settings.origin("require"))
