@@ -12,7 +12,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -85,12 +85,14 @@ def run(
     max_output: int = 32 * 1024 * 1024,
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
+    on_stderr: Callable[[bytes], None] | None = None,
 ) -> Result:
     """Run a program to its end and return what it wrote.
 
     `timeout` is in seconds, `max_output` in bytes for stdout and stderr together. `env` replaces the environment (None
-    inherits it). However it ends, also by an exception in the caller (Ctrl-C), what is left of the process group is
-    killed. Raises `CannotStart` where the program is missing, not executable or no program.
+    inherits it). `on_stderr` is handed each piece of stderr as it comes, of any length. However it ends, also by an
+    exception in the caller (Ctrl-C), what is left of the process group is killed. Raises `CannotStart` where the
+    program is missing, not executable or no program.
     """
     started = time.monotonic()
     try:
@@ -106,7 +108,7 @@ def run(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CannotStart(f"{argv[0]}: cannot be started: {reason}") from error
-    exchange = _Exchange(child, input, started + timeout, max_output)
+    exchange = _Exchange(child, input, started + timeout, max_output, on_stderr)
     try:
         exchange.talk()
         finished = not exchange.over_limit and _ended(child, exchange.deadline - time.monotonic())
@@ -130,8 +132,16 @@ def run(
 class _Exchange:
     """Feeds stdin and gathers both outputs at once, so that no pipe can fill up and block the other side."""
 
-    def __init__(self, child: subprocess.Popen[bytes], data: bytes, deadline: float, max_output: int) -> None:
+    def __init__(
+        self,
+        child: subprocess.Popen[bytes],
+        data: bytes,
+        deadline: float,
+        max_output: int,
+        on_stderr: Callable[[bytes], None] | None,
+    ) -> None:
         self.child = child
+        self.on_stderr = on_stderr
         self.pending = memoryview(data)
         self.deadline = deadline
         self.room = max_output
@@ -189,6 +199,8 @@ class _Exchange:
             self.selector.unregister(stream)  # type: ignore[arg-type]
             return
         sink += data[: self.room]
+        if sink is self.stderr and self.on_stderr is not None:
+            self.on_stderr(data[: self.room])
         self.truncated = len(data) > self.room
         self.room -= min(len(data), self.room)
 

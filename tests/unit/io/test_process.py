@@ -120,3 +120,13 @@ def test_environment_and_folder_are_the_given_ones(tmp_path: Path) -> None:
     assert b"KEPT" in result.stdout
     assert b"HOME" not in result.stdout
     assert str(tmp_path).encode() in result.stdout
+
+
+def test_stderr_is_handed_on_while_the_child_still_runs() -> None:
+    """What a child says on stderr is seen before it ends, and stays in the result."""
+    heard: list[tuple[bytes, float]] = []
+    code = "import sys, time; sys.stderr.write('first\\n'); sys.stderr.flush(); time.sleep(0.6)"
+    begun = time.monotonic()
+    result = python(code, on_stderr=lambda piece: heard.append((piece, time.monotonic() - begun)))
+    assert b"".join(piece for piece, _ in heard) == result.stderr == b"first\n"
+    assert heard[0][1] < result.seconds - 0.4
