@@ -1,6 +1,6 @@
 """Configuration files: ``[tool.kdoctor]`` in pyproject.toml, ``kdoctor.toml``, and the user's own ``config.toml``.
 
-Reads them bounded and says of each key on which line it stands. What the keys mean is the matter of ``doctor.settings``.
+Reads them bounded and says of each key on which line it stands. What the keys mean, ``doctor.settings`` knows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from doctor.errors import UsageError
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # pragma: no cover - the same library under its earlier name
-    import tomli as tomllib
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 MAX_BYTES = 1 << 20
 PROJECT_FILE = "kdoctor.toml"
@@ -29,7 +29,7 @@ _QUOTES = str.maketrans("", "", "\"' ")
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
-    """One file's settings: ``values`` under their keys as written; ``trusted`` where the user, not the project, owns it."""
+    """One file's settings: ``values`` under their keys as written; ``trusted``: the user owns it, not the project."""
 
     path: Path
     prefix: str
@@ -38,13 +38,13 @@ class ConfigFile(msgspec.Struct, frozen=True):
     trusted: bool
 
     def origin(self, *keys: str | int) -> str:
-        """``pyproject.toml:12`` for a key (``"severity", "KD403"`` or ``"suppressions", 1``); the file alone where unclear."""
+        """``pyproject.toml:12`` for a key (``"fail-on"``) or the n-th table of a key; the file alone where unclear."""
         line = line_of(self.text, self.prefix, keys)
         return f"{self.path}:{line}" if line else str(self.path)
 
 
 def line_of(text: str, prefix: str, keys: tuple[str | int, ...]) -> int | None:
-    """The line on which a key stands in TOML source; None where the plain look finds none (inline tables, odd quoting)."""
+    """The line on which a key stands in TOML source; None where a plain look finds none (inline tables, escapes)."""
     names = [str(key) for key in keys if isinstance(key, str)]
     nth = next((key for key in keys if isinstance(key, int)), None)
     wanted = ".".join([*([prefix] if prefix else []), *names])

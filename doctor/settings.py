@@ -29,7 +29,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 class PolicySuppression(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """A finding that the policy lives with: by code, path (a pattern) or subject (a pattern), with a reason and an end."""
+    """A finding that the policy lives with: by code, and pattern of path or subject; with a reason and a last day."""
 
     code: str
     path: str | None = None
@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
 
     ``select`` / ``ignore``: codes, names or prefixes. ``fail_on``: the lowest severity that fails the run.
     ``require``: facts that must be had. ``severity``: a rule's severity instead of its default. ``format``: names, or
-    ``name=file``. ``origins``: where each key that is not at its default was set (``--fail-on``, ``pyproject.toml:12``).
+    ``name=file``. ``origins``: where each key that is not at its default was set (``pyproject.toml:12``).
     """
 
     select: tuple[str, ...] = ()
@@ -79,8 +79,8 @@ def load_settings(
 ) -> Settings:
     """The settings of a run on ``folder``.
 
-    ``flags``: options given on the command line under their field names; None means not given. ``config`` (or
-    KDOCTOR_CONFIG) stands in for the project's file.
+    ``flags``: options given on the command line under their field names; None, an empty list and a switch that is off
+    mean not given. ``config`` (or KDOCTOR_CONFIG) stands in for the project's file.
 
     Raises:
         UsageError: a key or value that is not understood; names the key and its origin.
@@ -142,20 +142,27 @@ def _take_flags(flags: Mapping[str, Any], values: dict[str, Any], origins: dict[
     for field, value in flags.items():
         if field not in _TYPES:
             raise KeyError(f"{field} is no field of Settings")
-        if value is None or (isinstance(value, (list, tuple)) and not value):
+        switched_off = value is False and field != "progress"
+        if value is None or value in ([], ()) or switched_off:
             continue
-        option = "--" + field.replace("_", "-")
-        if isinstance(value, (list, tuple)):
-            value = _words(value) if field != "format" else tuple(value)
-        values[field] = _convert(field, value, option)
+        option = "--no-progress" if field == "progress" else "--" + field.replace("_", "-")
+        values[field] = _convert(field, _from_flag(field, value), option)
         origins[field] = option
+
+
+def _from_flag(field: str, value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return _words(value) if field != "format" else tuple(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def _from_text(field: str, text: str, variable: str) -> Any:
     kind = _TYPES[field]
     if kind is bool:
         if text.lower() not in _TRUE + _FALSE:
-            raise UsageError(f"environment: {variable}={text[:40]!r}: expected one of 1, true, yes, on, 0, false, no, off")
+            raise UsageError(
+                f"environment: {variable}={text[:40]!r}: expected one of 1, true, yes, on, 0, false, no, off"
+            )
         return text.lower() in _TRUE
     value: Any = _words([text]) if "tuple" in str(kind) else text
     return _convert(field, value, f"environment: {variable}")
