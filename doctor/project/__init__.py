@@ -1,0 +1,1 @@
+"""What a repository says: the images it names, its requirements, lock files and suppressions."""
