@@ -1912,12 +1912,13 @@ def describe_libc(view: View, python: Optional[Interpreter], loader: Loader, run
 
 
 ALLOWED = re.compile(
-    r"^(CUDA|NVIDIA|NV|NCCL|CUBLAS|CUDNN|TF|TF2|XLA|KERAS|TENSORFLOW|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|TENSORRT)_\w+$"
+    r"^(?!TF_(CONFIG|CLI|VAR|LOG$|LOG_PATH|INPUT|DATA_DIR$|WORKSPACE|TOKEN|PLUGIN))"  # a cluster's hosts; Terraform
+    r"(CUDA|NVIDIA|NV|NCCL|CUBLAS|CUDNN|TF|TF2|XLA|KERAS|TENSORFLOW|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|TENSORRT)_\w+$"
     r"|^(LD_LIBRARY_PATH|LD_PRELOAD|PYTHONPATH|PYTHONHOME|PYTHONHASHSEED|PYTHONNOUSERSITE|PYTHONUSERBASE|PYTHONOPTIMIZE"
     r"|CONDA_PREFIX|CONDA_DEFAULT_ENV|VIRTUAL_ENV)$"
 )
 FORBIDDEN_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|AUTH|APIKEY|KEY(?!RAS)|COOKIE|SESSION|PRIVATE|^TF_(CONFIG|VAR_|CLI_|TOKEN_)",
+    r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|AUTH|APIKEY|KEY(?!RAS)|COOKIE|SESSION|PRIVATE",
     re.I,
 )
 USERINFO = re.compile(r"(\b[a-zA-Z][\w+.-]*://)[^/\s@]+@")
@@ -2101,7 +2102,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             document = collect(fs, options.get("--python"), environ)
         else:
             run = run_facts()
-            document = collect(fs, run["executable"], dict(os.environ), run["architecture"], run, processor_flags(fs))
+            flags = processor_flags(fs)
+            document = collect(
+                fs, run["executable"], dict(os.environ), arch=run["architecture"], run=run, cpu_flags=flags
+            )
         code = 0
     except Exception as error:  # whatever the environment does to us, the answer stays one JSON document
         document = {"error": "%s: %s" % (type(error).__name__, str(error)[:500])}
