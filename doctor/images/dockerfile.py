@@ -1,8 +1,8 @@
 """Images that a Dockerfile uses: FROM, ``COPY --from``, ``RUN --mount=…from=``, ``# syntax=`` and what ONBUILD stores.
 
-Scopes and names follow BuildKit (``frontend/dockerfile/dockerfile2llb``): only ARGs before the first FROM are seen by FROM;
-an alias is stored in lower case, and FROM looks for it as written (``FROM Builder`` after ``AS Builder`` is an image), while
-``--from`` ignores case; a number after ``COPY --from=`` is a stage.
+Scopes and names follow BuildKit (``frontend/dockerfile/dockerfile2llb``): only ARGs before the first FROM are seen by
+FROM; an alias is stored in lower case, and FROM looks for it as written (``FROM Builder`` after ``AS Builder`` is an
+image), while ``--from`` ignores case; a number after ``COPY --from=`` is a stage.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from doctor.images import dockerfile_lines, reference
 from doctor.images.dockerfile_lines import Instruction, Word
@@ -33,7 +33,7 @@ PLATFORM_ARGUMENTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Argument:
-    """An ARG before the first FROM. ``raw``: its default as written (None: none); ``span``: of that default in the file."""
+    """An ARG before the first FROM. ``raw``: its default as written, None without one; ``span``: of it in the file."""
 
     name: str
     raw: str | None
@@ -153,14 +153,11 @@ class _Reading:
         if platform is not None:
             platform = self._expand(platform)[0].text or platform
         name = expansion.text
+        if error is None and not name:
+            names = ", ".join(expansion.unset)
+            error = "base name should not be blank" + (f" (no value: {names})" if names else "")
         if error:
             pinned = reference.UNRESOLVED
-        elif name == "":
-            names = ", ".join(expansion.unset)
-            pinned, error = (
-                reference.UNRESOLVED,
-                "base name should not be blank" + (f" (no value: {names})" if names else ""),
-            )
         elif name in self._stages:
             pinned = reference.STAGE
         elif name == "scratch":
@@ -168,7 +165,16 @@ class _Reading:
         else:
             judged = judge(name, expansion)
             pinned, error = judged.pinned, judged.error
-        return self._use(instruction, word, "from", name, pinned, error, expansion, alias or None, platform)
+        return replace(
+            self._placed(instruction, word, "from"),
+            reference=name,
+            pinned=pinned,
+            error=error,
+            stage=alias or None,
+            platform=platform,
+            variables=expansion.used,
+            unset=expansion.unset,
+        )
 
     def _expand(self, word: str) -> tuple[Expansion, str | None]:
         try:
@@ -213,9 +219,8 @@ class _Reading:
                 reference.UNRESOLVED,
                 "variable expansion not supported in " + ("--from" if use == "copy-from" else "from="),
             )
-        return self._use(
-            instruction, word, "onbuild" if onbuild else use, name, pinned, error, within=use if onbuild else None
-        )
+        placed = self._placed(instruction, word, "onbuild" if onbuild else use)
+        return replace(placed, pinned=pinned, error=error, within=use if onbuild else None)
 
     def _stage_or_image(self, name: str, numbers: bool) -> tuple[str, str | None]:
         lowered = name.lower()
@@ -246,22 +251,23 @@ class _Reading:
             )
         )  # fmt: skip
 
-    def _use(
-        self, instruction: Instruction, word: Word, use: str, name: str, pinned: str, error: str | None,
-        expansion: Expansion | None = None, stage: str | None = None, platform: str | None = None,
-        within: str | None = None,
-    ) -> ImageUse:  # fmt: skip
+    def _placed(self, instruction: Instruction, word: Word, use: str) -> ImageUse:
+        """A use of an image with its place; what it is, the caller adds."""
         text_line = instruction.line_at(word.start)
-        column = self._column(instruction.offset(word.start))
-        first_column = column
-        if text_line != instruction.line:
-            first_column = self._column(instruction.offset(0))
+        text_column = self._column(instruction.offset(word.start))
         return ImageUse(
-            word.text, name, pinned, use, self._path, instruction.line, first_column, instruction.end_line, stage,
-            platform, error, within, text_line, column,
-            instruction.span(word.start, word.end) if word.exact else None,
-            expansion.used if expansion else (), expansion.unset if expansion else (),
-        )  # fmt: skip
+            raw=word.text,
+            reference=word.text,
+            pinned=reference.UNRESOLVED,
+            use=use,
+            path=self._path,
+            line=instruction.line,
+            column=text_column if text_line == instruction.line else self._column(instruction.offset(0)),
+            end_line=instruction.end_line,
+            text_line=text_line,
+            text_column=text_column,
+            span=instruction.span(word.start, word.end) if word.exact else None,
+        )
 
     def _column(self, offset: int) -> int:
         begin = self._text.rfind("\n", 0, offset) + 1
@@ -297,7 +303,7 @@ def _mount_sources(flag: Word) -> Iterator[Word]:
 
 
 def _syntax_image(text: str) -> tuple[str, int, int] | None:
-    """The image of a syntax directive: (name, offset, line). ``#`` and ``//`` comments, or a JSON object, as BuildKit has it."""
+    """The image of a syntax directive (a ``#`` or ``//`` comment, or a JSON object): name, offset and line."""
     at = 1 if text.startswith("\ufeff") else 0
     line = 1
     if text.startswith("#!", at):

@@ -1,4 +1,4 @@
-"""The lines of a Dockerfile: parser directives, comments, continuations and heredocs, with the place of every character.
+"""The lines of a Dockerfile: directives, comments, continuations and heredocs, with the place of every character.
 
 The order of events is that of BuildKit's ``frontend/dockerfile/parser``; quoted words and heredoc markers are read by
 ``e2b-dockerfile-utils``, its Python port. Two things that port does not do are the reason for a reader of our own: it
@@ -237,7 +237,7 @@ def _with_end(
 
 
 def _parse(text: str, start: int, pieces: tuple[tuple[int, int, int], ...], line: int, escape: str) -> Instruction:
-    """Keyword and flags of the logical line from offset ``start``; the instruction that ONBUILD stores as its trigger."""
+    """Keyword and flags of the logical line from offset ``start``, and what ONBUILD stores as its trigger."""
     word = _WORD.search(text, start)
     if word is None:
         return Instruction("", "", text, pieces, line, line, rest=len(text))

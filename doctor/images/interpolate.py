@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-# No image, tag or path that a builder accepts is longer; what grows beyond it (``ARG B=$A$A``, again and again) is hostile.
+# No image that a builder accepts is longer; what grows beyond it (``ARG B=$A$A``, again and again) is hostile.
 LONGEST = 4096
 # Patterns are matched by backtracking, at a cost of length to the power of the stars.
 _MOST_STARS = 3
@@ -89,7 +89,7 @@ def _lexer(word: str, values: Mapping[str, str], escape: str):  # type: ignore[n
     _bounded(word)
     if "*" in word and "${" in word:
         longest = max((len(v) for v in values.values()), default=0)
-        if word.count("*") > _MOST_STARS and longest > _MOST_STARS * 8 or longest > _LONGEST_PATTERN_VALUE:
+        if (word.count("*") > _MOST_STARS and longest > _MOST_STARS * 8) or longest > _LONGEST_PATTERN_VALUE:
             raise ExpansionError("the pattern is too costly to match")
     return ShellLex(escape, env=values, skip_unset_env=False)
 

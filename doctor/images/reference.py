@@ -1,7 +1,7 @@
 """Image references, as Docker reads them: ``node`` is ``docker.io/library/node``, and how firmly one is pinned.
 
-The grammar is that of distribution/reference, by way of ``docker-image-py``; this module adds the familiar form, a bound on
-what is parsed, and the classes that the rules speak of.
+The grammar is that of distribution/reference, by way of ``docker-image-py``; this module adds the familiar form, a
+bound on what is parsed, and the classes that the rules speak of.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from doctor.images import reference
@@ -13,10 +13,10 @@ from doctor.images.interpolate import Expansion
 class ImageUse:
     """One use of an image, as a row of ``project.images``.
 
-    ``line``: the first line of the instruction; ``column``: of the image's text, where it stands on that line, else of the
-    instruction; ``text_line`` and ``text_column``: of the image's text itself. ``span``: the offsets of that text in the
-    decoded file, None where it is not written in one piece. ``variables``: those it names; ``unset``: those without a value.
-    ``origin``: where the text comes from when a single variable's default is all of it.
+    ``line``: the first line of the instruction; ``column``: of the image's text where it stands on that line, else of
+    the instruction. ``text_line``, ``text_column``: of the image's text itself; ``span``: its offsets in the decoded
+    file, None where it is not written in one piece. ``variables``: those it names; ``unset``: those without a value.
+    ``within``: the kind of use that ONBUILD stores.
     """
 
     raw: str
@@ -40,16 +40,16 @@ class ImageUse:
     def row(self) -> dict[str, Any]:
         """The use as plain data, in the contract's order."""
         row: dict[str, Any] = {
-            "reference": self.reference,
-            "raw": self.raw,
+            "reference": clean(self.reference),
+            "raw": clean(self.raw),
             "path": self.path,
             "line": self.line,
             "column": self.column,
             "end_line": self.end_line,
             "use": self.use,
-            "stage": self.stage,
-            "platform": self.platform,
-            "error": self.error,
+            "stage": self.stage and clean(self.stage),
+            "platform": self.platform and clean(self.platform),
+            "error": self.error and clean(self.error),
             "pinned": self.pinned,
         }
         if self.within:
@@ -73,7 +73,7 @@ class Unreadable:
 
     def row(self) -> dict[str, Any]:
         """The row as plain data."""
-        return {"path": self.path, "line": self.line, "why": self.why}
+        return {"path": self.path, "line": self.line, "why": clean(self.why)}
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,6 @@ def judge(text: str, expansion: Expansion | None = None) -> Judged:
         return Judged(reference.UNRESOLVED, f"{error}" + (f" (no value: {missing})" if missing else ""))
 
 
-def at_path(use: ImageUse, path: str) -> ImageUse:
-    """The same use in a file of another name."""
-    return replace(use, path=path)
+def clean(text: str) -> str:
+    """Text that JSON can carry: bytes that were no UTF-8 become a replacement character."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
