@@ -102,11 +102,11 @@ def collect(
     nvml: "Optional[Callable[[], Facts]]" = None,
     system: "Optional[str]" = None,
 ) -> "Facts":
-    """{"machine": the contract's section, "partial": [lists that are incomplete], "gaps": [{"path", "why"}]}.
+    """{"machine": the contract's section, "partial": [...], "gaps": [{"path", "why"}], "in_container": bool}.
 
     `environ`: the environment variables that the loader and the tell-tales of containers are read from. `nvml`: who is
-    asked for the driver and the GPUs, answering as `doctor.payloads.nvml.ask` does. `system`: the kernel's name if it is
-    not this process's ("linux"). Never raises for what it finds; what is not known is {"missing": why}.
+    asked for the driver and the GPUs, answering as `doctor.payloads.nvml.ask` does. `system`: the kernel's name, if not
+    this process's ("linux"). Never raises for what it finds; what is not known is {"missing": why}.
     """
     files = Root(root)
     env = os.environ if environ is None else environ
@@ -114,7 +114,7 @@ def collect(
     if name != "linux":
         machine = _elsewhere(name)
         machine.update(_nvidia(files, env, nvml, False, {}))
-        return {"machine": machine, "partial": [], "gaps": []}
+        return {"machine": machine, "partial": [], "gaps": [], "in_container": False}
     release = files.line("/proc/sys/kernel/osrelease")
     wsl = wsl_generation(files, release or "")
     cpu = read_cpu(files.text("/proc/cpuinfo"))
@@ -142,7 +142,7 @@ def collect(
         if isinstance(value, dict) and "missing" in value
     ]
     partial = ["machine.gpus"] if isinstance(machine["gpus"], list) and machine["driver"].get("error") else []
-    return {"machine": machine, "partial": partial, "gaps": gaps}
+    return {"machine": machine, "partial": partial, "gaps": gaps, "in_container": container is not None}
 
 
 def missing(why: str) -> "Facts":

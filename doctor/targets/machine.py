@@ -1,0 +1,51 @@
+"""This machine: files, NVML and the container engine, asked at the same time and joined into one `machine` section."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from doctor.collect import machine as collector
+from doctor.io.engine import DockerEngine, Engine
+from doctor.io.nvml import ChildNvml, Nvml, loader_environment
+
+
+def collect_machine(
+    *,
+    root: str = "/",
+    environ: Mapping[str, str] | None = None,
+    nvml: Nvml | None = None,
+    engine: Engine | None = None,
+    offline: bool = False,
+) -> dict[str, Any]:
+    """What `doctor.collect.machine.collect` returns, with the engine, for the machine that kdoctor runs on.
+
+    `environ` defaults to this process's; `nvml` and `engine` to the real ones. `offline`: no engine behind a network is
+    asked. Never raises for what it finds; takes as long as the slowest of the three, at most NVML's time limit.
+    """
+    env = os.environ if environ is None else environ
+    ask_nvml = nvml if nvml is not None else ChildNvml(environ=env)
+    ask_engine = engine if engine is not None else DockerEngine(env, root, offline=offline)
+    with ThreadPoolExecutor(2) as pool:
+        driver, container_engine = pool.submit(ask_nvml), pool.submit(ask_engine.facts)
+        found = collector.collect(root, loader_environment(env), driver.result)
+        _join_engine(found, container_engine.result())
+    return found
+
+
+def _join_engine(found: dict[str, Any], engine: dict[str, Any]) -> None:
+    """Put the engine's answer beside what the files say of the toolkit; in a container its absence proves nothing."""
+    machine = found["machine"]
+    of_files = machine.get("engine", {})
+    if engine.get("present") is False and found["in_container"]:
+        engine = {"missing": "a container does not show the engine of its host"}
+    if "missing" in engine:
+        found["gaps"].append({"path": "machine.engine", "why": engine["missing"]})
+        if of_files:
+            why = engine["missing"]
+            engine = {
+                name: {"missing": why} for name in ("name", "version", "runtimes", "default_runtime", "cdi_devices")
+            }
+    machine["engine"] = {**engine, **of_files}
