@@ -1,0 +1,173 @@
+"""GPUs: compute capability by product name or PCI id, and what toolkits and drivers still know an architecture."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from ._load import Row, Table, load
+from .cuda import branch_of
+
+
+class Architecture(Row, frozen=True, kw_only=True):
+    """A compute capability: the toolkits that compile for it (`last_toolkit` None: all newer ones too) and the last
+    driver branch that runs it (None: not dropped, as far as is known)."""
+
+    compute_capability: str
+    architecture: str
+    first_toolkit: str
+    last_toolkit: str | None
+    last_driver_branch: int | None
+    products: tuple[str, ...]
+
+
+class Chip(Row, frozen=True, kw_only=True):
+    """A chip, the PCI device ids (vendor 10de) and the product names that it is sold under."""
+
+    chip: str
+    compute_capability: str
+    pci_ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Product(Row, frozen=True, kw_only=True):
+    """Product names of one compute capability, from NVIDIA's own lists."""
+
+    compute_capability: str
+    names: tuple[str, ...]
+
+
+class _Gpus(Table, frozen=True, kw_only=True):
+    architectures: tuple[Architecture, ...]
+    chips: tuple[Chip, ...]
+    products: tuple[Product, ...]
+
+
+_BRACKETS = re.compile(r"\(.*?\)")
+_MEMORY = re.compile(r"\bmig \d+g\.\d+gb|\d+ ?gb")
+_IGNORED = frozenset(
+    [
+        "nvidia",
+        "corporation",
+        "graphics",
+        "gpu",
+        "laptop",
+        "mobile",
+        "notebook",
+        "max",
+        "q",
+        "with",
+        "design",
+        "refresh",
+        "rev",
+        "lhr",
+        "tensor",
+        "core",
+        "pcie",
+        "sxm",
+        "sxm2",
+        "sxm3",
+        "sxm4",
+        "sxm5",
+        "dgxs",
+        "fhhl",
+        "nvl",
+        "hbm2",
+        "hbm2e",
+        "hbm3",
+        "hbm3e",
+    ]
+)
+
+
+def _table() -> _Gpus:
+    return load(_Gpus, "gpus")
+
+
+def architectures() -> tuple[Architecture, ...]:
+    """All compute capabilities, oldest first."""
+    return _table().architectures
+
+
+def architecture(compute_capability: str) -> Architecture | None:
+    """The row of a compute capability (`8.6`)."""
+    return next((row for row in architectures() if row.compute_capability == compute_capability), None)
+
+
+def last_driver_branch(compute_capability: str) -> int | None:
+    """The last driver branch that runs a GPU of this compute capability; None where none has dropped it."""
+    row = architecture(compute_capability)
+    return row.last_driver_branch if row else None
+
+
+def dropped_by_driver(compute_capability: str, driver: str) -> bool | None:
+    """Whether a driver is of a later branch than the last one for this GPU; None where either is unknown."""
+    row = architecture(compute_capability)
+    if row is None:
+        return None
+    if row.last_driver_branch is None:
+        return False
+    branch = branch_of(driver)
+    return None if branch is None else branch.branch > row.last_driver_branch
+
+
+def _key(name: str) -> tuple[str, ...]:
+    """The words of a product name that tell the product: without maker, form factor, memory and laptop marks."""
+    text = _BRACKETS.sub(" ", name.lower())
+    text = _MEMORY.sub(" ", text.replace("-", " ").replace("/", " "))
+    return tuple(word for word in text.split() if word not in _IGNORED)
+
+
+@functools.cache
+def _by_name() -> dict[tuple[str, ...], str | None]:
+    """Key of a name → compute capability; None where one name was sold with chips of several."""
+    found: dict[tuple[str, ...], str | None] = {}
+    rows: tuple[Chip | Product, ...] = (*_table().chips, *_table().products)
+    for row in rows:
+        for name in row.names:
+            key = _key(name)
+            known = found.setdefault(key, row.compute_capability)
+            if known != row.compute_capability:
+                found[key] = None
+    return found
+
+
+@functools.lru_cache(maxsize=512)
+def compute_capability_of(name: object) -> str | None:
+    """The compute capability of a product by its name; None for unknown, incomplete or ambiguous names.
+
+    `GeForce RTX 3080 Laptop` is 8.6; `TITAN X` is a Maxwell or a Pascal, so None; so is `NVIDIA GeForce`.
+    """
+    if not isinstance(name, str):
+        return None
+    key = _key(name)
+    if not key or key == ("titan", "x"):
+        return None
+    table = _by_name()
+    for words in (key, key[1:] if key[0] == "tesla" else ("tesla", *key)):
+        if words in table:
+            return table[words]
+    return None
+
+
+@functools.cache
+def _by_pci() -> dict[str, Chip]:
+    return {device: chip for chip in _table().chips for device in chip.pci_ids}
+
+
+def chip_of_pci(pci_id: str) -> Chip | None:
+    """The chip behind a PCI id (`10de:20b0`); None for other makers and for devices that the table does not know."""
+    vendor, _, device = pci_id.lower().partition(":")
+    return _by_pci().get(device) if vendor == "10de" else None
+
+
+def compute_capability_of_pci(pci_id: str) -> str | None:
+    """The compute capability of the GPU with a PCI id (`10de:20b0` is 8.0)."""
+    chip = chip_of_pci(pci_id)
+    return chip.compute_capability if chip else None
+
+
+def parse_architecture(text: str) -> tuple[str, str] | None:
+    """The kind and the compute capability of a target: `sm_120` → (`sm`, `12.0`), `compute_90` → (`compute`, `9.0`)."""
+    found = re.fullmatch(r"(sm|compute)_(\d+)(\d)[af]?", text)
+    return (found.group(1), f"{found.group(2)}.{found.group(3)}") if found else None

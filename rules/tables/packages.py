@@ -1,0 +1,255 @@
+"""Packages around TensorFlow: Keras, add-ons, other distributions, and bounds that no metadata declares."""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from ._load import Row, Table, load
+from .tensorflow import tensorflow_release
+from .versions import version
+
+
+class Bound(Row, frozen=True, kw_only=True):
+    """Versions of a package that a range of TensorFlow releases works with, though its metadata does not say so.
+
+    `symptom`: what the user sees outside of `works`; `fatal`: TensorFlow cannot be imported then.
+    """
+
+    tensorflow: str
+    package: str
+    works: str
+    symptom: str
+    fatal: bool
+
+
+class Distribution(Row, frozen=True, kw_only=True):
+    """A distribution that owns the `tensorflow` folder, or stands in for one that does.
+
+    `cuda`: whether it is a CUDA build: `yes`, `no`, `rocm`, `metal` or `as tensorflow`; `versions`: those that can be
+    installed; `stub`: versions that hold nothing, or fail on purpose; `owns_folder`: whether it installs `tensorflow/`.
+    """
+
+    name: str
+    cuda: str
+    owns_folder: bool
+    stub: str | None = None
+    versions: tuple[str, ...] = ()
+    python: dict[str, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
+
+
+class AddonRelease(Row, frozen=True, kw_only=True):
+    """Releases of an add-on and the TensorFlow that they were built for or declare. `abi`: compiled against it."""
+
+    addon: str
+    versions: str
+    tensorflow: str
+    abi: bool
+
+
+class KerasRelease(Row, frozen=True, kw_only=True):
+    """A release of `keras` or `tf-keras`; `tested_with`: TensorFlow that its own requirement files name."""
+
+    name: str
+    version: str
+    requires_python: str | None
+    requires: tuple[str, ...]
+    tested_with: str | None = None
+
+
+class KerasPin(Row, frozen=True, kw_only=True):
+    """The Keras that a TensorFlow release declares (`requires` None: part of TensorFlow itself)."""
+
+    tensorflow: str
+    major: int
+    kind: str
+    requires: str | None
+
+
+class KerasWorks(Row, frozen=True, kw_only=True):
+    """Keras versions known to work with TensorFlow releases although the metadata says otherwise."""
+
+    tensorflow: str
+    keras: str
+
+
+class BehaviourChange(Row, frozen=True, kw_only=True):
+    """A change of results or defaults between two versions of Keras or TensorFlow.
+
+    `package`, `before` (last version with the old behaviour, minor), `after` (first with the new one);
+    `affects_same_seed`: whether a seeded run differs.
+    """
+
+    id: str
+    package: str
+    before: str
+    after: str
+    effect: str
+    affects_same_seed: bool
+
+
+class Numeric(Row, frozen=True, kw_only=True):
+    """Names of packages that decide numeric results (`*` matches any ending)."""
+
+    pattern: str
+
+
+class Unresolvable(Row, frozen=True, kw_only=True):
+    """A requirement that can no longer be installed: versions of a distribution, the extra, the Pythons, and why."""
+
+    name: str
+    versions: str
+    extra: str | None = None
+    python: str | None = None
+    why: str
+    instead: str
+
+
+class _Bounds(Table, frozen=True, kw_only=True):
+    bounds: tuple[Bound, ...]
+
+
+class _Distributions(Table, frozen=True, kw_only=True):
+    distributions: tuple[Distribution, ...]
+    unresolvable: tuple[Unresolvable, ...]
+
+
+class _Addons(Table, frozen=True, kw_only=True):
+    addons: tuple[AddonRelease, ...]
+
+
+class _Keras(Table, frozen=True, kw_only=True):
+    releases: tuple[KerasRelease, ...]
+    pins: tuple[KerasPin, ...]
+    works: tuple[KerasWorks, ...]
+    changes: tuple[BehaviourChange, ...]
+
+
+class _Numeric(Table, frozen=True, kw_only=True):
+    packages: tuple[Numeric, ...]
+
+
+def _within(specifier: str, text: str) -> bool:
+    have = version(text)
+    return have is not None and SpecifierSet(specifier).contains(have, prereleases=True)
+
+
+def bounds(tensorflow: str, package: str) -> tuple[Bound, ...]:
+    """The undeclared bounds on a package for a TensorFlow release (any spelling that tensorflow_release knows)."""
+    name = canonicalize_name(package)
+    release = tensorflow_release(tensorflow)
+    exact = release.version if release else tensorflow
+    return tuple(
+        row for row in load(_Bounds, "bounds").bounds if row.package == name and _within(row.tensorflow, exact)
+    )
+
+
+def broken_bounds(tensorflow: str, package: str, installed: str) -> tuple[Bound, ...]:
+    """Those of the undeclared bounds that an installed version breaks."""
+    have = version(installed)
+    return tuple(
+        row
+        for row in bounds(tensorflow, package)
+        if have is not None and not SpecifierSet(row.works).contains(have, prereleases=True)
+    )
+
+
+def distributions() -> tuple[Distribution, ...]:
+    """All distributions of TensorFlow."""
+    return load(_Distributions, "distributions").distributions
+
+
+@functools.lru_cache(maxsize=128)
+def distribution(name: str) -> Distribution | None:
+    """The row of a distribution by its name in any spelling."""
+    wanted = canonicalize_name(name)
+    return next((row for row in distributions() if row.name == wanted), None)
+
+
+def pythons_of(name: str, text: str, platform: str) -> tuple[str, ...] | None:
+    """The Pythons that a version of a distribution has wheels for on a platform; None where that is not known."""
+    if canonicalize_name(name) == "tensorflow":
+        release = tensorflow_release(text)
+        return release.python.get(platform, ()) if release else None
+    row = distribution(name)
+    have = version(text)
+    wheels = row.python.get(str(have)) if row and have else None
+    return None if wheels is None else wheels.get(platform, wheels.get("any", ()))
+
+
+def unresolvable() -> tuple[Unresolvable, ...]:
+    """Requirements that can no longer be installed."""
+    return load(_Distributions, "distributions").unresolvable
+
+
+def addon_rows(name: str) -> tuple[AddonRelease, ...]:
+    """The rows of an add-on, newest first; empty where the table does not know it."""
+    wanted = canonicalize_name(name)
+    return tuple(row for row in load(_Addons, "addons").addons if row.addon == wanted)
+
+
+def addon_names() -> frozenset[str]:
+    """The add-ons that the table knows."""
+    return frozenset(row.addon for row in load(_Addons, "addons").addons)
+
+
+def tensorflow_for_addon(name: str, text: str) -> AddonRelease | None:
+    """The row that says which TensorFlow a release of an add-on was built for."""
+    return next((row for row in addon_rows(name) if _within(row.versions, text)), None)
+
+
+def addon_fits(name: str, text: str, tensorflow: str) -> bool | None:
+    """Whether an add-on's release was built for a TensorFlow version; None where the table does not say."""
+    row = tensorflow_for_addon(name, text)
+    release = tensorflow_release(tensorflow)
+    have = release.version if release else tensorflow
+    return None if row is None or version(have) is None else _within(row.tensorflow, have)
+
+
+def keras_releases(name: str = "keras") -> tuple[KerasRelease, ...]:
+    """The releases of `keras` or `tf-keras`, oldest first."""
+    return tuple(row for row in load(_Keras, "keras").releases if row.name == name)
+
+
+def keras_pin(tensorflow: str) -> KerasPin | None:
+    """The Keras that a TensorFlow release declares."""
+    release = tensorflow_release(tensorflow)
+    if release is None:
+        return None
+    return next((row for row in load(_Keras, "keras").pins if row.tensorflow == release.version), None)
+
+
+def keras_known_to_work(tensorflow: str, keras: str) -> KerasWorks | None:
+    """The row that says that these two work together although the metadata forbids it."""
+    rows = load(_Keras, "keras").works
+    return next((row for row in rows if _within(row.tensorflow, tensorflow) and _within(row.keras, keras)), None)
+
+
+def behaviour_changes(package: str, a: str, b: str) -> tuple[BehaviourChange, ...]:
+    """The changes that lie between two versions of `keras` or `tensorflow`, in either direction."""
+    first, second = version(a), version(b)
+    if first is None or second is None:
+        return ()
+    low, high = sorted((first, second))
+    rows = load(_Keras, "keras").changes
+    return tuple(
+        row
+        for row in rows
+        if row.package == package
+        and (after := version(row.after)) is not None
+        and low.release[:2] < after.release[:2] <= high.release[:2]
+    )
+
+
+@functools.lru_cache(maxsize=2048)
+def is_numeric(name: str) -> bool:
+    """Whether a package decides numeric results."""
+    wanted = canonicalize_name(name)
+    for row in load(_Numeric, "numeric_dependencies").packages:
+        stem = row.pattern.removesuffix("*")
+        if wanted == row.pattern or (row.pattern.endswith("*") and wanted.startswith(stem)):
+            return True
+    return False
