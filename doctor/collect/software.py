@@ -1513,12 +1513,12 @@ COMPONENTS = {  # keys of a toolkit's version.json that give a library's own ver
 
 
 class Environment(NamedTuple):
-    """A Python environment: its interpreter, sys.path, distributions, and the folder of TensorFlow if it has one."""
+    """A Python environment; `tensorflow` is the contract's section, {} where nothing is known."""
 
     python: Optional[Interpreter]
     paths: Paths
     found: List[Distribution]
-    package: Optional[str]
+    tensorflow: Facts
 
 
 class Cuda:
@@ -1526,7 +1526,7 @@ class Cuda:
 
     def __init__(self, view: View, where: Environment, loader: Loader, environ: Mapping[str, str]) -> None:
         self.view = view
-        self.python, self.paths, self.found, self.package = where
+        self.where = where
         self.loader = loader
         self.environ = environ
         self.wheels = self._wheel_files()
@@ -1543,12 +1543,11 @@ class Cuda:
             "libraries": self.libraries,
             "cudnn_version": self._cudnn_version(),
         }  # type: Facts
-        tools = self._find_tools("ptxas")
-        facts["ptxas_version"] = tools[0]["version"] if tools else False
-        if tools:
-            facts["ptxas_path"] = tools[0]["path"]
-        tools = self._find_tools("nvcc")
-        facts["nvcc_version"] = tools[0]["version"] if tools else False
+        for program in ("ptxas", "nvcc"):
+            path = self._find_tool(program)
+            facts[program + "_version"] = self._tool_version(path) if path is not None else False
+            if path is not None:
+                facts[program + "_path"] = path
         facts["libdevice"] = self._libdevice()
         self._compat(facts)
         return facts
@@ -1556,7 +1555,7 @@ class Cuda:
     def _wheel_files(self) -> Dict[str, Distribution]:
         """real path → distribution, for libraries and programs of nvidia wheels, by their RECORD."""
         owners = {}  # type: Dict[str, Distribution]
-        for one in self.found:
+        for one in self.where.found:
             if not one.info or not re.match(r"^(nvidia|tensorrt|cuda|triton-nvidia)-", one.name + "-"):
                 continue
             text = self.view.text(join(one.info, "RECORD"), MAX_RECORD) or ""
@@ -1633,7 +1632,7 @@ class Cuda:
     def _extra_folders(self) -> List[str]:
         """Folders with CUDA libraries that the loader need not know: wheels, toolkits, conda, compat, WSL."""
         folders = []
-        for entry in self.paths.entries:
+        for entry in self.where.paths.entries:
             names = self.view.names(entry.path)
             if "nvidia" in names:
                 for name in self.view.names(join(entry.path, "nvidia")):
@@ -1646,8 +1645,8 @@ class Cuda:
         for name in self.view.names("/usr/local"):
             if name.startswith("cuda"):
                 folders.append(join("/usr/local", name + "/compat"))
-        if self.python is not None and self.view.is_folder(join(self.python.prefix, "conda-meta")):
-            folders.append(join(self.python.prefix, "lib"))
+        if self.where.python is not None and self.view.is_folder(join(self.where.python.prefix, "conda-meta")):
+            folders.append(join(self.where.python.prefix, "lib"))
         folders += ["/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/wsl/lib", "/usr/lib64", "/usr/lib"]
         if self.loader.machine:
             folders.append("/usr/lib/" + _multiarch(self.loader.machine))
@@ -1704,7 +1703,7 @@ class Cuda:
         if soname is None and name.endswith(".so"):
             return None
         facts = {"soname": name, "path": path, "origin": self._origin(path, real, name)}  # type: Facts
-        version = self._library_version(name, real)
+        version = self._library_version(name.partition(".so")[0], real)
         if version is not None:
             facts["version"] = version
         if soname and name != soname:
@@ -1724,28 +1723,33 @@ class Cuda:
         return facts
 
     def _origin(self, path: str, real: str, name: str) -> str:
-        if real in self.wheels or any(path.startswith(entry.path + "/") for entry in self.paths.entries if entry.site):
+        if real in self.wheels or any(
+            path.startswith(entry.path + "/") for entry in self.where.paths.entries if entry.site
+        ):
             return "wheel"
         if name.startswith("libcuda.") and ("/compat/" in real or "/compat/" in path):
             return "compat"
-        if self.python is not None and self.python.prefix != "/usr":
-            if path.startswith(self.python.prefix + "/") and self.view.is_folder(
-                join(self.python.prefix, "conda-meta")
+        if self.where.python is not None and self.where.python.prefix != "/usr":
+            if path.startswith(self.where.python.prefix + "/") and self.view.is_folder(
+                join(self.where.python.prefix, "conda-meta")
             ):
                 return "conda"
         return "system"
 
-    def _library_version(self, name: str, real: str) -> Optional[str]:
-        """A library's own version: of its wheel, else in the real file's name, else of the toolkit that holds it."""
+    def _library_version(self, stem: str, real: str) -> Optional[str]:
+        """A library's own version: of its wheel, in the real file's name, or of the toolkit or headers beside it."""
         if real in self.wheels:
             return self.wheels[real].version
-        stem = name.partition(".so")[0]
         digits = base(real).partition(".so.")[2]
-        if digits.count(".") >= 1 and not (stem == "libcudart" and re.match(r"1[01]\.\d$", digits)):
+        if digits.count(".") >= 2 or (digits.count(".") == 1 and not stem.startswith("libcudart")):
             return digits
         for kit in self.toolkits:
             if real.startswith(kit["path"] + "/"):
                 version = kit["components"].get(COMPONENTS.get(stem, ""))
+                if version is None and stem in ("libcudart", "libcupti", "libnvrtc", "libnvJitLink"):
+                    version = kit.get(
+                        "version"
+                    )  # these four are numbered like the toolkit; cuBLAS and its like are not
                 if isinstance(version, str):
                     return version
         if stem.startswith("libcudnn"):
@@ -1774,23 +1778,28 @@ class Cuda:
         return found[0].get("version", {"missing": "the version of %s cannot be told" % found[0]["path"]})
 
     def cuda_roots(self) -> List[str]:
-        """Where XLA looks for nvvm/libdevice and bin/ptxas, in its order (tsl/platform/default/cuda_root_path.cc)."""
+        """Where XLA looks for nvvm/libdevice and bin/ptxas, in its order (CandidateCudaRoots of tsl).
+
+        The folder of the build (`/usr/local/cuda-12.2`) is compiled in. The environment's prefix is a root since 2.19
+        (its text stands in the libraries of 2.19, 2.20 and 2.21, not of 2.15 and 2.18), and in conda's own builds.
+        """
         roots = []
         match = re.search(r"--xla_gpu_cuda_data_dir=(\"[^\"]*\"|'[^']*'|\S+)", self.environ.get("XLA_FLAGS", ""))
         if match and match.group(1).strip("\"'").startswith("/"):
             roots.append(normal(match.group(1).strip("\"'")))
-        if self.package is not None:
-            site = parent(self.package)
-            roots += [join(site, "nvidia/cuda_nvcc"), join(self.package, "cuda")]
-            roots += [
-                join(site, "nvidia/" + name)
-                for name in self.view.names(join(site, "nvidia"))
-                if re.match(r"cu\d+$", name)
-            ]
-        built = [join("/usr/local", name) for name in self.view.names("/usr/local") if name.startswith("cuda-")]
-        roots += [*built, "/usr/local/cuda", "/opt/cuda"]
-        if self.python is not None and self.view.is_folder(join(self.python.prefix, "conda-meta")):
-            roots.append(self.python.prefix)
+        tensorflow = self.where.tensorflow
+        built = re.match(r"\d+\.\d+", tensorflow.get("cuda_version", ""))
+        if built:
+            roots.append("/usr/local/cuda-" + built.group(0))
+        roots += ["/usr/local/cuda", "/opt/cuda"]
+        package = tensorflow.get("path")
+        if package is not None:
+            site = parent(package)
+            roots += [join(site, "nvidia/cuda_nvcc"), join(parent(site), "nvidia/cuda_nvcc"), join(package, "cuda")]
+            release = re.match(r"(\d+)\.(\d+)", str(tensorflow.get("version")))
+            own = any(one.name == "tensorflow" and one.installer == "conda" for one in self.where.found)
+            if own or (release and (int(release.group(1)), int(release.group(2))) >= (2, 19)):
+                roots.append(parent(parent(parent(site))))
         return _unique(roots)
 
     def _libdevice(self) -> Any:
@@ -1801,15 +1810,14 @@ class Cuda:
                     return join(folder, name)
         return False
 
-    def _find_tools(self, program: str) -> List[Facts]:
-        """A program of the toolkit where XLA looks for it, then on PATH: paths and versions, the one taken first."""
-        places = [join(root, "bin/" + program) for root in self.cuda_roots()]
-        places += [
-            join(folder, program) for folder in self.environ.get("PATH", "").split(":") if folder.startswith("/")
-        ]
-        return [
-            {"path": path, "version": self._tool_version(path)} for path in _unique(places) if self.view.is_file(path)
-        ]
+    def _find_tool(self, program: str) -> Optional[str]:
+        """The ptxas or nvcc that XLA would start: of its own option, of PATH, then of its other roots."""
+        roots = self.cuda_roots()
+        named = roots[:1] if "--xla_gpu_cuda_data_dir" in self.environ.get("XLA_FLAGS", "") else []
+        places = [join(root, "bin/" + program) for root in named]
+        places += [join(folder, program) for folder in self.environ.get("PATH", "").split(":") if folder[:1] == "/"]
+        places += [join(root, "bin/" + program) for root in roots]
+        return next((path for path in places if self.view.is_file(path)), None)
 
     def _tool_version(self, path: str) -> Any:
         real = self.view.real(path)
@@ -1820,14 +1828,18 @@ class Cuda:
                 version = kit["components"].get("cuda_nvcc")
                 if isinstance(version, str):
                     return version
-        if self.python is not None and real.startswith(self.python.prefix + "/"):
-            for one in self.found:
+        if self.where.python is not None and real.startswith(self.where.python.prefix + "/"):
+            for one in self.where.found:
                 if (
                     one.installer == "conda"
                     and one.name in ("cuda-nvcc-tools", "cuda-nvcc", "cuda-nvcc-impl")
                     and one.version
                 ):
                     return one.version
+        script = self.view.read(path, 0, 4096) or b""
+        wrapped = re.search(rb"^exec\s+\"?(/[\w./+-]+)", script, re.M) if script[:2] == b"#!" else None
+        if wrapped:
+            path = wrapped.group(1).decode()
         found = find_in_rodata(
             self.view, path, re.compile(rb"Cuda compilation tools, release \d+\.\d+, V(\d+\.\d+\.\d+)")
         )
@@ -1996,21 +2008,22 @@ def collect(
             software["python"]["architecture"] = arch
         paths = build_paths(view, python, environ, run)
         found = find_distributions(view, python, paths)
+        software["python"]["paths"] = [entry.path for entry in paths.entries]
         software["packages"] = [one.facts() for one in found]
         _note(software, "tensorflow", describe_tensorflow(view, paths, found))
         _note(software, "keras", describe_keras(view, paths, found, environ, run))
     elif interpreter is None:
         view.gap("/", "no Python found")
-    package = software.get("tensorflow", {}).get("path")
+    tensorflow = software.get("tensorflow", {})
     loader = Loader(
         view,
         _program(view, python, arch),
-        tensorflow_callers(view, package),
+        tensorflow_callers(view, tensorflow.get("path")),
         environ,
         hwcaps_of(cpu_flags),
     )
     _note(software, "libc", describe_libc(view, python, loader, run))
-    software["cuda"] = Cuda(view, Environment(python, paths, found, package), loader, environ).describe()
+    software["cuda"] = Cuda(view, Environment(python, paths, found, tensorflow), loader, environ).describe()
     software["environment"] = describe_environment(view, environ)
     document = {
         "software": software,
