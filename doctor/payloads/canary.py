@@ -1,20 +1,22 @@
 """The canary: a small seeded Dense training that tells two environments apart, and lets one alone be judged.
 
-This one file is sent to an interpreter on stdin (`python -B - ARGUMENTS < canary.py`) and needs the TensorFlow, Keras and
-NumPy that are there: TensorFlow 2.4 and later with Keras 2, tf-keras or Keras 3, CPython 3.6 and later. ARGUMENTS is one
-JSON object (see DEFAULTS). It writes one JSON document between two sentinel lines on stdout, the record or the reason why
-there is none, and progress on stderr: lines of `@kdoctor-canary ` and a JSON object with `stage` and, among many, `seed`
-and `of`.
+This one file is sent to an interpreter on stdin (`python -B - ARGUMENTS < canary.py`) and needs the TensorFlow, Keras
+and NumPy that are there: TensorFlow 2.4 and later with Keras 2, tf-keras or Keras 3, CPython 3.6 and later. ARGUMENTS
+is one JSON object (see DEFAULTS). It writes one JSON document between two sentinel lines on stdout, the record or the
+reason why there is none, and progress on stderr: lines of `@kdoctor-canary ` and a JSON object with `stage` and, among
+many, `seed` and `of`.
 
 What is measured, and why so:
 - Data, batches and the weights of the pinned arm come from an integer generator: nobody's random numbers are involved.
 - The pinned arm shows changes of arithmetic, the default arm changes of initialization; neither hides the other.
 - Probes look at each default on its own; stages follow one seed through init, forward, gradient, update and training.
-- Accuracy comes from many seeds trained at once with stacked weights. That by-passes Dense.call, the dtype policy and the
-  loss reduction, so one seed is held against the real training loop, which takes over where the two disagree.
+- Accuracy comes from many seeds trained at once with stacked weights. That by-passes Dense.call, the dtype policy and
+  the loss reduction, so one seed is held against the real training loop, which takes over where the two disagree.
 
 No function here is left to AutoGraph: it cannot see the source of code that came on stdin (loops are tf.while_loop).
 """
+
+# ruff: noqa: B905, E402, RUF007 -- zip(strict=) and itertools.pairwise are younger than CPython 3.6; sys.path comes first
 
 import sys
 
@@ -23,6 +25,7 @@ sys.path[:] = [_entry for _entry in sys.path if _entry != ""]
 
 import base64
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -30,7 +33,7 @@ import platform
 import random
 import time
 import zlib
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 PROTOCOL = 1  # the canary's version: raised when a record could no longer be compared with an earlier one
 BEGIN = "-----BEGIN KDOCTOR CANARY-----"
@@ -39,7 +42,7 @@ PROGRESS = "@kdoctor-canary "
 
 DEFAULTS = {
     "seeds": 16,  # how many trainings the accuracy is taken from
-    "thorough": False,  # the ways of building a model, `fit`, the reference over whole epochs, every seed by the real loop
+    "thorough": False,  # ways of building a model, `fit`, the reference over whole epochs, all by the real loop
     "device": "cpu",  # "cpu" hides every GPU, "gpu" demands one
     "deterministic": True,  # op determinism
     "threads": 1,
@@ -68,7 +71,7 @@ np = None  # type: Any  # imported in main(), where its absence can be told
 
 
 class Stop(Exception):
-    """The canary cannot be run here. `code` is for programs, the text for people, `detail` may hold a foreign message."""
+    """The canary cannot be run here. `code` is for programs, the text for people, `detail` holds a foreign message."""
 
     def __init__(self, code: str, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -116,21 +119,25 @@ def digest(*arrays: Any) -> str:
     """SHA-256 over the types, shapes and bytes of arrays."""
     state = hashlib.sha256()
     for array in arrays:
-        array = np.ascontiguousarray(array)
-        state.update((array.dtype.str + str(array.shape)).encode("ascii"))
-        state.update(array.tobytes())
+        whole = np.ascontiguousarray(array)
+        state.update((whole.dtype.str + str(whole.shape)).encode("ascii"))
+        state.update(whole.tobytes())
     return state.hexdigest()
 
 
-def stage_entry(arrays: Sequence[Any], keep: bool = True) -> Dict[str, Any]:
+def stage_entry(arrays: Sequence[Any]) -> Dict[str, Any]:
     """One stage of one arm: a hash an array, and the raw float32 values of all of them."""
     arrays = [as_float32(array) for array in arrays]
-    entry = {"sha256": [digest(array) for array in arrays]}  # type: Dict[str, Any]
-    if keep:
-        joined = b"".join(array.tobytes() for array in arrays)
-        entry["raw"] = base64.b64encode(zlib.compress(joined, 6)).decode("ascii")
-    entry["finite"] = bool(all(np.isfinite(array).all() for array in arrays))
-    return entry
+    return {
+        "sha256": [digest(array) for array in arrays],
+        "raw": packed(b"".join(array.tobytes() for array in arrays)),
+        "finite": bool(all(np.isfinite(array).all() for array in arrays)),
+    }
+
+
+def packed(data: bytes) -> str:
+    """Bytes for JSON."""
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
 
 
 def relative(measured: Any, expected: Any) -> Optional[float]:
@@ -192,7 +199,7 @@ class Data(object):
 
 def shapes() -> List[Tuple[int, ...]]:
     """The shapes of the model's weights, kernel and bias by turns."""
-    sizes = (FEATURES,) + HIDDEN + (CLASSES,)
+    sizes = (FEATURES, *HIDDEN, CLASSES)
     found = []  # type: List[Tuple[int, ...]]
     for fan_in, fan_out in zip(sizes, sizes[1:]):
         found += [(fan_in, fan_out), (fan_out,)]
@@ -219,7 +226,7 @@ class Framework(object):
     """TensorFlow and the Keras it uses, set up for the canary; what differs between their releases ends here."""
 
     def __init__(self, arguments: Dict[str, Any], import_seconds: Dict[str, float]) -> None:
-        global np
+        global np  # noqa: PLW0603 -- NumPy may be absent, which only the record can say
         if arguments["device"] == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = os.environ["HIP_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -242,10 +249,10 @@ class Framework(object):
             raise Stop("tensorflow-incomplete", "a folder called tensorflow is importable, but TensorFlow is not in it")
         try:
             keras = tf.keras
-            keras.layers.Dense  # the import is lazy; this makes it happen
+            importlib.import_module(keras.layers.Dense.__module__)  # tf.keras is lazy: this makes the import happen
             backend = str(keras.backend.backend()) if hasattr(keras.backend, "backend") else "tensorflow"
         except Exception as error:
-            raise Stop("keras-unusable", "TensorFlow's Keras cannot be imported", describe(error))
+            raise Stop("keras-unusable", "TensorFlow's Keras cannot be imported", describe(error)) from error
         if backend != "tensorflow":
             raise Stop("keras-backend", "Keras is set to the backend %s; the canary measures TensorFlow" % backend)
         return keras
@@ -263,7 +270,8 @@ class Framework(object):
             config.set_visible_devices(gpus[:1], "GPU")
             config.experimental.set_memory_growth(gpus[0], True)
         except RuntimeError as error:  # something in the environment started TensorFlow before the canary
-            raise Stop("device-unavailable", "TensorFlow was started before the device could be chosen", describe(error))
+            message = "TensorFlow was started before the device could be chosen"
+            raise Stop("device-unavailable", message, describe(error)) from error
         return "gpu"
 
     def _set_threads(self, threads: int) -> Dict[str, int]:
@@ -315,7 +323,7 @@ class Framework(object):
     def model(self) -> Any:
         """The canary's model, built the usual way."""
         keras = self.keras
-        return keras.Sequential([keras.Input(shape=(FEATURES,))] + self.dense_layers())
+        return keras.Sequential([keras.Input(shape=(FEATURES,)), *self.dense_layers()])
 
     def drawn_weights(self, seed: int) -> List[Any]:
         """What the framework's default initializers draw under a seed, layer by layer as a Sequential model does."""
@@ -349,17 +357,15 @@ class Framework(object):
 
 def _timed_import(name: str, seconds: Dict[str, float]) -> Any:
     """Import a framework, or say why it cannot be; a missing module inside it is not taken for its own absence."""
-    import importlib
-
     start = time.perf_counter()
     try:
         module = importlib.import_module(name)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
-            raise Stop("no-" + name, "%s is not installed in %s" % (name, sys.executable))
-        raise Stop("import-failed", "%s cannot be imported" % name, describe(error))
+            raise Stop("no-" + name, "%s is not installed in %s" % (name, sys.executable)) from error
+        raise Stop("import-failed", "%s cannot be imported" % name, describe(error)) from error
     except (Exception, SystemExit) as error:
-        raise Stop("import-failed", "%s cannot be imported" % name, describe(error))
+        raise Stop("import-failed", "%s cannot be imported" % name, describe(error)) from error
     seconds[name] = time.perf_counter() - start
     return module
 
@@ -427,7 +433,7 @@ class Probes(object):
         loss = self.framework.loss()
         certain = [[1, 0, 0], [0, 1, 0]]
         likely = [[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]]
-        cases = [certain + likely, likely, certain[:1], certain[1:], [[1.4, 0.4, 0.2]]]
+        cases = [certain + likely, likely, certain[:1], certain[1:], [[1.4, 0.4, 0.2]]]  # type: List[Any]
         found = []
         for case in cases:
             found.append(number(loss(np.zeros(len(case), np.int32), np.array(case, np.float32))))
@@ -602,7 +608,7 @@ class Loop(object):
         self.apply([tf.constant(gradient) for gradient in gradients])
         found = {
             "seed": FIRST_SEED,
-            "init": stage_entry(weights, keep=name == "default"),
+            "init": stage_entry(weights),
             "forward": stage_entry([output]),
             "loss": number(loss),
             "gradient": stage_entry(gradients),
@@ -706,10 +712,11 @@ def score(probabilities: Any, labels: Any) -> Dict[str, Any]:
     return {"accuracy": float((probabilities.argmax(-1) == labels).mean()), "nll": nll}
 
 
-def seed_entry(seed: int, initial: Any, rows: Any, output: Any, final: Any, labels: Any) -> Dict[str, Any]:
+def seed_entry(  # noqa: PLR0917 -- one call site a kind of training
+    seed: int, initial: Any, rows: Any, output: Any, final: Any, labels: Any
+) -> Dict[str, Any]:
     """What the record keeps of one seed; predictions are kept as their distance to the label, which packs well."""
     predicted = output.argmax(-1).astype(np.int64)
-    packed = zlib.compress(((predicted - labels) % CLASSES).astype(np.uint8).tobytes(), 9)
     return {
         "seed": seed,
         "accuracy": rows[-1]["accuracy"],
@@ -717,7 +724,7 @@ def seed_entry(seed: int, initial: Any, rows: Any, output: Any, final: Any, labe
         "epochs": [{key: row[key] for key in ("accuracy", "nll", "loss")} for row in rows],
         "initial_sha256": digest(*[as_float32(weight) for weight in initial]),
         "final_sha256": digest(*[as_float32(weight) for weight in final]),
-        "predictions": base64.b64encode(packed).decode("ascii"),
+        "predictions": packed(((predicted - labels) % CLASSES).astype(np.uint8).tobytes()),
     }
 
 
@@ -785,14 +792,16 @@ def fitted(framework: Framework, data: Data, weights: Sequence[Any]) -> List[Any
 # ---------------------------------------------------------------------------------------------------- environment
 
 VARIABLES = (
-    "TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE TF_XLA_FLAGS XLA_FLAGS TF_DETERMINISTIC_OPS"
-    " TF_CUDNN_DETERMINISTIC TF_USE_LEGACY_KERAS KERAS_BACKEND NVIDIA_TF32_OVERRIDE CUDA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES"
-    " OMP_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS PYTHONHASHSEED TF_GPU_ALLOCATOR"
-    " TF_DISABLE_MKL TF_ONEDNN_USE_SYSTEM_ALLOCATOR TF_CUDNN_USE_FRONTEND TF_KERAS GLIBC_TUNABLES"
+    "TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE TF_DISABLE_MKL TF_XLA_FLAGS"
+    " XLA_FLAGS TF_DETERMINISTIC_OPS TF_CUDNN_DETERMINISTIC TF_CUDNN_USE_FRONTEND NVIDIA_TF32_OVERRIDE TF_GPU_ALLOCATOR"
+    " TF_USE_LEGACY_KERAS KERAS_BACKEND TF_KERAS CUDA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES"
+    " OMP_NUM_THREADS MKL_NUM_THREADS"
+    " TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS PYTHONHASHSEED GLIBC_TUNABLES"
 ).split()
 PACKAGES = (
-    "tensorflow tensorflow-cpu tensorflow-intel tensorflow-gpu tf-nightly keras tf-keras keras-nightly numpy ml-dtypes scipy h5py protobuf"
-    " absl-py opt-einsum optree namex rich jax jaxlib tensorflow-addons tensorflow-probability intel-extension-for-tensorflow"
+    "tensorflow tensorflow-cpu tensorflow-intel tensorflow-gpu tf-nightly keras tf-keras keras-nightly numpy ml-dtypes"
+    " scipy h5py protobuf absl-py opt-einsum optree jax jaxlib tensorflow-addons tensorflow-probability"
+    " intel-extension-for-tensorflow"
 ).split()
 FLAGS = ("avx", "fma", "amx", "sse4", "asimd", "sve", "bf16", "i8mm")
 
@@ -802,7 +811,8 @@ def packages() -> Dict[str, str]:
     try:
         from importlib.metadata import PackageNotFoundError, version
     except ImportError:  # CPython before 3.8
-        loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in ("tensorflow", "keras", "numpy")}
+        names = ("tensorflow", "keras", "numpy")
+        loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in names}
         return {name: str(found)[:100] for name, found in loaded.items() if found}
     known = {}
     for name in PACKAGES:
@@ -838,13 +848,16 @@ def replaced(framework: Framework) -> List[str]:
     keras, found = framework.keras, []
     dense, adam = keras.layers.Dense, type(framework.optimizer())
     loss = type(framework.loss())
-    looked = [(dense, "Dense", ("__init__", "build", "call", "__call__", "add_weight"))]
-    looked += [(adam, "Adam", ("__init__", "apply_gradients", "update_step", "_resource_apply_dense", "build"))]
-    looked += [(loss, "SparseCategoricalCrossentropy", ("__init__", "call", "__call__"))]
-    looked += [(keras.utils, "utils", ("set_random_seed",)), (keras.initializers.GlorotUniform, "GlorotUniform", ("__call__",))]
-    looked += [(keras.activations, "activations", ("relu", "softmax", "linear"))]
+    looked = [
+        (dense, "Dense", "__init__ build call __call__ add_weight"),
+        (adam, "Adam", "__init__ build apply_gradients update_step _resource_apply_dense"),
+        (loss, "SparseCategoricalCrossentropy", "__init__ call __call__"),
+        (keras.utils, "utils", "set_random_seed"),
+        (keras.initializers.GlorotUniform, "GlorotUniform", "__init__ __call__"),
+        (keras.activations, "activations", "relu softmax linear"),
+    ]
     for owner, label, names in looked:
-        for name in names:
+        for name in names.split():
             code = getattr(getattr(owner, name, None), "__code__", None)
             if code is not None and not any(part in code.co_filename for part in ("keras", "tensorflow")):
                 found.append("%s.%s (%s)" % (label, name, os.path.basename(code.co_filename)[:100]))
@@ -890,7 +903,7 @@ def environment(framework: Framework, device_before: Optional[str]) -> Dict[str,
         variables["CUDA_VISIBLE_DEVICES"] = device_before[:200]
     if framework.determinism == "TF_DETERMINISTIC_OPS":
         variables.pop("TF_DETERMINISTIC_OPS", None)
-    build = guarded(lambda: tf.sysconfig.get_build_info()) or {}
+    build = guarded(tf.sysconfig.get_build_info) or {}
     return {
         "python": platform.python_version(),
         "packages": packages(),
@@ -1017,8 +1030,7 @@ def train_seeds(loop: Loop, data: Data, stages: Dict[str, Any], drawn: List[Any]
     stack = Stack(framework, data, drawn)
     entries = stack.run()
     arm = stages["default"]
-    packed = zlib.decompress(base64.b64decode(arm["final"]["raw"]))
-    looped = np.frombuffer(packed, "<f4")
+    looped = np.frombuffer(zlib.decompress(base64.b64decode(arm["final"]["raw"])), "<f4")
     initial = np.concatenate([as_float32(weight).ravel() for weight in drawn[0]])
     stacked = np.concatenate([as_float32(weight).ravel() for weight in stack.first_final])
     apart = relative([stacked.astype(np.float64) - initial], [looped.astype(np.float64) - initial])
@@ -1062,6 +1074,7 @@ def measure(arguments: Dict[str, Any]) -> Dict[str, Any]:
         "canary": {"version": PROTOCOL, "sha256": arguments["source_sha256"]},
         "arguments": {key: arguments[key] for key in ("seeds", "thorough", "device", "deterministic", "threads")},
         "data_sha256": data.sha256,
+        "test_labels": packed(data.test_y.astype(np.uint8).tobytes()),
         "probes": Probes(framework).run(),
     }  # type: Dict[str, Any]
     lap("probes")
@@ -1069,9 +1082,11 @@ def measure(arguments: Dict[str, Any]) -> Dict[str, Any]:
     model = framework.model()
     default = [np.asarray(weight) for weight in model.get_weights()]
     if [weight.shape for weight in default] != shapes():
-        raise Stop("model-differs", "Dense creates other weights than a kernel and a bias", str([w.shape for w in default]))
+        found = str([weight.shape for weight in default])
+        raise Stop("model-differs", "Dense creates other weights than a kernel and a bias", found)
     loop = Loop(framework, data, model)
-    record["stages"] = {"default": loop.arm("default", default), "pinned": loop.arm("pinned", pinned_weights(FIRST_SEED))}
+    arms = {"default": default, "pinned": pinned_weights(FIRST_SEED)}
+    record["stages"] = {name: loop.arm(name, arms[name]) for name in sorted(arms)}
     lap("stages")
     progress("reference")
     record["reference"] = reference_step(loop, data)
@@ -1121,9 +1136,10 @@ def read_arguments(texts: Sequence[str]) -> Dict[str, Any]:
         arguments.update(given)
         seeds = int(arguments["seeds"])
     except (ValueError, TypeError) as error:
-        raise Stop("bad-arguments", "the canary's arguments are no JSON object", describe(error))
+        raise Stop("bad-arguments", "the canary's arguments are no JSON object", describe(error)) from error
     if unknown or not 2 <= seeds <= LARGEST_SEED_COUNT or arguments["device"] not in ("cpu", "gpu"):
-        raise Stop("bad-arguments", "the canary does not know these arguments: %s" % json.dumps(given, sort_keys=True)[:200])
+        told = json.dumps(given, sort_keys=True)[:200]
+        raise Stop("bad-arguments", "the canary does not know these arguments: %s" % told)
     return arguments
 
 
