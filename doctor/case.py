@@ -10,8 +10,6 @@ from doctor.model.facts import Facts, Missing, Unknown, known
 from doctor.model.report import Evidence
 from doctor.model.snapshot import Container, Machine, Package, Project, Snapshot, Software, Subject
 
-_GPU_IMAGE_WORDS = ("gpu", "cuda")
-
 
 class Case(msgspec.Struct, frozen=True, dict=True):
     """What a rule judges. Made from one snapshot, or from the halves of several."""

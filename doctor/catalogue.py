@@ -63,6 +63,12 @@ def rules() -> tuple[Rule, ...]:
     return tuple(found[code] for code in sorted(found))
 
 
+def tables_date() -> str:
+    """The day of the newest compatibility table."""
+    mount()
+    return str(importlib.import_module(f"{PACKAGE}.tables").seen())
+
+
 def find(word: str) -> Rule:
     """The rule with this code or name.
 

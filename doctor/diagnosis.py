@@ -6,16 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from doctor.case import Case
-from doctor.engine import Outcome, judge
 from doctor.errors import DocumentError
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import load_snapshot
-from doctor.rule import Rule
-
-MACHINE_SECTIONS = ("machine",)
-SOFTWARE_SECTIONS = ("software", "container")
 
 
 def join(software: Snapshot, machine: Snapshot) -> Snapshot:
@@ -56,7 +50,16 @@ def load_subjects(files: list[Path]) -> tuple[list[Snapshot], list[Note]]:
     return snapshots, notes
 
 
-def diagnose(snapshot: Snapshot, rules: tuple[Rule, ...], machine: str | None = None) -> tuple[Case, Outcome]:
-    """The case of a snapshot and what the rules say of it."""
-    case = Case(snapshot)
-    return case, judge(case, rules, machine=machine)
+def pair(subjects: list[Snapshot], *, machine: Path | None = None, software: Path | None = None) -> list[Snapshot]:
+    """The subjects with another snapshot's machine, or with another's software, in place of their own.
+
+    Raises:
+        DocumentError: the other snapshot cannot be read.
+    """
+    if machine is not None:
+        other = load_snapshot(machine)
+        return [join(subject, other) for subject in subjects]
+    if software is not None:
+        other = load_snapshot(software)
+        return [named(join(other, subject), subject.subject.name) for subject in subjects]
+    return subjects

@@ -1,4 +1,4 @@
-"""Errors that a person can act on: what, where, and what to do, in one line; each with its exit code (contract, section 4)."""
+"""Errors that a person can act on: what, where and what to do in one line, each with its exit code (contract, 4)."""
 
 from __future__ import annotations
 

@@ -2,16 +2,97 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated, Any, NoReturn, Optional
+
 import typer
 
+from doctor import __version__
 from doctor.cli.check import check
 from doctor.cli.compare import compare
+from doctor.cli.rule import rule
+from doctor.cli.scan import scan
+from doctor.cli.snapshot import snapshot
+from doctor.errors import DoctorError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
-app.command()(check)
-app.command()(compare)
+INTERNAL, INTERRUPTED, TERMINATED = 4, 130, 143
+
+app = typer.Typer(
+    name="kdoctor",
+    help="The environment doctor and reproducibility auditor for TensorFlow and Keras.",
+    epilog="Exit codes: 0 nothing found, 1 findings, 2 usage, 3 could not look, 4 internal error.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for command in (scan, check, snapshot, compare, rule):
+    app.command()(command)
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"kdoctor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        Optional[bool], typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")  # noqa: UP045
+    ] = None,
+) -> None:
+    """The environment doctor and reproducibility auditor for TensorFlow and Keras."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = app(args=arguments, prog_name="kdoctor", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except DoctorError as error:
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if _is_usage(error):
+            return _usage(error)
+        if "-v" in arguments or "--verbose" in arguments:
+            traceback.print_exc()
+        return _say(f"internal error: {type(error).__name__}: {error}; run again with -v and report it", INTERNAL)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    from doctor.report.sanitize import plain
+
+    print("kdoctor: " + plain(" ".join(message.split())), file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether typer itself refused the command line."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _usage(error: Any) -> int:
+    message = str(error.format_message())
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "kdoctor"
+    if not message:  # no command at all: the help was printed
+        return int(error.exit_code)
+    return _say(f"{message} See '{where} --help'.", 2)
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(TERMINATED)

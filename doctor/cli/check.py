@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
+from doctor.cli.options import Flags, shared
 
+
+@shared
 def check(
-    snapshots: Annotated[list[Path], typer.Argument()],
-    format: Annotated[str, typer.Option("--format")] = "text",
+    flags: Flags,
+    snapshots: Annotated[list[Path], typer.Argument(help="Saved snapshots, each a subject of its own.")],
+    machine: Annotated[Optional[Path], typer.Option(help="Judge them on the machine of this snapshot.")] = None,  # noqa: UP045
+    software: Annotated[Optional[Path], typer.Option(help="Judge this snapshot's software on their machines.")] = None,  # noqa: UP045
 ) -> None:
     """Judge saved snapshots; nothing is read besides the files."""
-    import msgspec
+    from doctor.cli.session import Session
+    from doctor.diagnosis import load_subjects, pair
 
-    from doctor import catalogue
-    from doctor.diagnosis import diagnose, load_subjects
-    from doctor.engine import Outcome
-    from doctor.model.report import Report, SubjectRow
-
+    session = Session.open(flags)
     subjects, notes = load_subjects(snapshots)
-    total = Outcome()
-    for snapshot in subjects:
-        total.extend(diagnose(snapshot, catalogue.rules())[1])
-    for failure in total.failures:
-        print(failure, file=sys.stderr)
-    report = Report(
-        subjects=tuple(SubjectRow(s.subject.kind, s.subject.name) for s in subjects),
-        findings=tuple(total.findings),
-        skipped=tuple(total.skipped),
-        notes=tuple(notes),
-    )
-    sys.stdout.buffer.write(msgspec.json.encode(report, enc_hook=str))
+    cases = pair(subjects, machine=machine, software=software)
+    session.finish(session.judge(cases), notes=notes)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from doctor.cli.options import Flags, shared
 
+
+@shared
 def compare(
-    a: Annotated[Path, typer.Argument()],
-    b: Annotated[Path, typer.Argument()],
-    format: Annotated[str, typer.Option("--format")] = "text",
+    flags: Flags,
+    a: Annotated[str, typer.Argument(help="A target: before, or here.")],
+    b: Annotated[str, typer.Argument(help="A target: after, or there.")],
+    canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Run the training canary in both.")] = True,
 ) -> None:
-    """Compare two environments."""
-    import msgspec
+    """Say what differs between two environments, and whether results will."""
+    from doctor.cli.session import Session
+    from doctor.comparison import compare_targets
 
-    from doctor import catalogue
-    from doctor.case import Case, Comparison
-    from doctor.engine import judge
-    from doctor.model.report import Report
-    from doctor.model.wire import load_snapshot
-
-    out = judge(Comparison(Case(load_snapshot(a)), Case(load_snapshot(b))), catalogue.rules())
-    for failure in out.failures:
-        print(failure, file=sys.stderr)
-    sys.stdout.buffer.write(msgspec.json.encode(Report(findings=tuple(out.findings)), enc_hook=str))
+    session = Session.open(flags)
+    found = compare_targets(a, b, canary=canary, offline=session.settings.offline)
+    session.compared(found)

@@ -1,77 +1,82 @@
-"""Options that several commands share: each with its environment variable, grouped in the help."""
+"""Options that several commands share, in one place. Their environment variables are read with the settings."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Any, NoReturn
 
 import typer
 
-_OUTPUT = "Output"
-_RULES = "Rules and verdict"
-_RUN = "Run"
+_TEXT, _WORDS, _FILE, _FLAG = str | None, list[str] | None, Path | None, bool | None
 
 
-def _option(*names: str, env: str, help: str, group: str, **more: Any) -> Any:  # noqa: A002
-    return typer.Option(*names, envvar=f"KDOCTOR_{env}", help=help, rich_help_panel=group, show_envvar=False, **more)
+def _option(kind: Any, *names: str, panel: str, text: str, metavar: str | None = None) -> tuple[Any, Any]:
+    return kind, typer.Option(None, *names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
 
 
-Format = Annotated[
-    Optional[list[str]],  # noqa: UP045 -- typer reads the annotation at run time
-    _option(
-        "--format", env="FORMAT", help="text, concise or json; FORMAT=FILE writes to a file; repeatable.", group=_OUTPUT
+def _output(kind: Any, *names: str, text: str, metavar: str | None = None) -> tuple[Any, Any]:
+    return _option(kind, *names, panel="Output", text=text, metavar=metavar)
+
+
+def _verdict(kind: Any, *names: str, text: str, metavar: str | None = None) -> tuple[Any, Any]:
+    return _option(kind, *names, panel="Rules and verdict", text=text, metavar=metavar)
+
+
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "format": _output(
+        _WORDS, "--format", text="text, concise or json; NAME=FILE writes to a file; repeatable.", metavar="NAME[=FILE]"
     ),
-]
-Output = Annotated[
-    Path | None, _option("--output", "-o", env="OUTPUT", help="Write the report to this file.", group=_OUTPUT)
-]
-Quiet = Annotated[bool, _option("--quiet", "-q", env="QUIET", help="Findings and verdict only.", group=_OUTPUT)]
-Verbose = Annotated[
-    bool, _option("--verbose", "-v", env="VERBOSE", help="Evidence, passed rules, internal errors.", group=_OUTPUT)
-]
-ShowSkipped = Annotated[
-    bool,
-    _option(
-        "--show-skipped",
-        env="SHOW_SKIPPED",
-        help="List the rules that could not be judged, and what would help.",
-        group=_OUTPUT,
+    "output": _output(_FILE, "--output", "-o", text="Write the report to FILE.", metavar="FILE"),
+    "quiet": _output(_FLAG, "--quiet", "-q", text="Only findings and the verdict."),
+    "verbose": _output(_FLAG, "--verbose", "-v", text="Evidence, and internal errors in full."),
+    "show_skipped": _output(_FLAG, "--show-skipped", text="List what could not be judged, and what would help."),
+    "color": _output(_TEXT, "--color", text="auto, always or never.", metavar="WHEN"),
+    "progress": _output(_FLAG, "--progress/--no-progress", text="Progress on stderr."),
+    "select": _verdict(_WORDS, "--select", text="Only these rules: code, name or prefix (KD1).", metavar="RULE,…"),
+    "ignore": _verdict(_WORDS, "--ignore", text="Not these rules.", metavar="RULE,…"),
+    "fail_on": _verdict(_TEXT, "--fail-on", text="error (default), warning, info or never.", metavar="SEVERITY"),
+    "require": _verdict(
+        _WORDS, "--require", text="Facts that must be had, else exit 3: gpu, docker, …", metavar="FACT,…"
     ),
-]
-Color = Annotated[Optional[str], _option("--color", env="COLOR", help="auto, always or never.", group=_OUTPUT)]  # noqa: UP045
-NoProgress = Annotated[bool, _option("--no-progress", env="NO_PROGRESS", help="No progress on stderr.", group=_OUTPUT)]
-Select = Annotated[
-    list[str] | None,
-    _option("--select", env="SELECT", help="Only these rules: code, name or prefix (KD1).", group=_RULES),
-]
-Ignore = Annotated[Optional[list[str]], _option("--ignore", env="IGNORE", help="Not these rules.", group=_RULES)]  # noqa: UP045
-FailOn = Annotated[
-    str | None,
-    _option("--fail-on", env="FAIL_ON", help="error, warning, info or never.  [default: error]", group=_RULES),
-]
-Require = Annotated[
-    list[str] | None,
-    _option(
-        "--require", env="REQUIRE", help="Facts that must be had (gpu, docker, …), else exit code 3.", group=_RULES
+    "baseline": _verdict(_FILE, "--baseline", text="Findings in FILE are known and do not count.", metavar="FILE"),
+    "write_baseline": _verdict(_FILE, "--write-baseline", text="Write the present findings to FILE.", metavar="FILE"),
+    "config": _option(
+        _FILE, "--config", panel="Run", text="This configuration file, not the project's.", metavar="FILE"
     ),
-]
-Baseline = Annotated[
-    Path | None,
-    _option("--baseline", env="BASELINE", help="Findings in this file are known and do not count.", group=_RULES),
-]
-WriteBaseline = Annotated[
-    Path | None,
-    _option("--write-baseline", env="WRITE_BASELINE", help="Write the present findings to a baseline.", group=_RULES),
-]
-Config = Annotated[
-    Path | None,
-    _option("--config", env="CONFIG", help="This configuration file instead of the project's.", group=_RUN),
-]
-Offline = Annotated[bool, _option("--offline", env="OFFLINE", help="No network at all.", group=_RUN)]
+    "offline": _option(_FLAG, "--offline", panel="Run", text="No network at all."),
+}
 
 
-def words(values: list[str] | None) -> list[str] | None:
-    """A repeatable option whose values may hold several words, divided by commas."""
-    if not values:
-        return None
-    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+class Flags(dict[str, Any]):
+    """Shared options as they were given; None where not. ``config`` is the file that ``--config`` names."""
+
+    config: Path | None = None
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all shared options; it gets them as one :class:`Flags` in its first parameter."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
+        for name, (kind, option) in OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        flags = Flags({name: given.pop(name) for name in OPTIONS})
+        flags.config = flags.pop("config")
+        command(flags, **given)
+
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    run.__signature__ = inspect.Signature([*keyword_only, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*keyword_only, *added]}
+    del run.__wrapped__  # typer would read the inner signature
+    return run
+
+
+def leave(code: int) -> NoReturn:
+    """End the command with this exit code."""
+    raise typer.Exit(code)

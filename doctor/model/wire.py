@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from doctor.errors import DocumentError
-from doctor.model.facts import Facts, Missing
+from doctor.model.facts import NOT_KNOWN, Facts, Missing
 from doctor.model.snapshot import SCHEMA, Snapshot
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -220,11 +220,14 @@ def to_builtins(snapshot: Snapshot) -> dict[str, Any]:
 
 def _plain(node: Any) -> Any:
     if isinstance(node, Facts):
+        reason = _one_reason(node)
+        if reason is not None:
+            return {"missing": reason}
         out = {}
         for field in node.__struct_fields__:
             value = getattr(node, field)
             if isinstance(value, Missing):
-                if value.why != "not known":
+                if value.why != NOT_KNOWN:
                     out[field] = {"missing": value.why}
                 continue
             plain = _plain(value)
@@ -235,6 +238,14 @@ def _plain(node: Any) -> Any:
     if isinstance(node, tuple):
         return [_plain(item) for item in node]
     return node
+
+
+def _one_reason(node: Facts) -> str | None:
+    """Why a whole section is missing, where all of it is, for one and the same reason."""
+    values = [getattr(node, field) for field in node.__struct_fields__]
+    reasons = {value.why if isinstance(value, Missing) else None for value in values}
+    reason = reasons.pop() if len(reasons) == 1 else None
+    return reason if reason != NOT_KNOWN else None
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

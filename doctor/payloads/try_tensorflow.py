@@ -7,13 +7,14 @@ import json
 import os
 import sys
 import time
+from typing import Any, Dict
 
 ANSWER = "kdoctor-try:"
 
 
-def observe():
+def observe() -> "Dict[str, Any]":
     """What TensorFlow says of itself. Keys as ``software.tensorflow.observed`` in the snapshot."""
-    facts = {"signal": None, "error": None}
+    facts = {"signal": None, "error": None}  # type: Dict[str, Any]
     started = time.time()
     try:
         import tensorflow as tf
@@ -38,7 +39,7 @@ def observe():
     return facts
 
 
-def main():
+def main() -> None:
     """Keep stdout for the answer alone."""
     sys.path[:] = [entry for entry in sys.path if entry]  # a project's own keras.py is not Keras
     answer = os.fdopen(os.dup(1), "w")

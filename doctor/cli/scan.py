@@ -1,0 +1,31 @@
+"""``kdoctor scan``: this machine x the chosen interpreter x this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from doctor.cli.options import Flags, shared
+
+
+@shared
+def scan(
+    flags: Flags,
+    path: Annotated[Path, typer.Argument(help="The project's folder.", show_default=False)] = Path(),
+    python: Annotated[Optional[str], typer.Option(help="Look at this interpreter or environment.")] = None,  # noqa: UP045
+    target: Annotated[Optional[list[str]], typer.Option(help="Look at these instead of this host.")] = None,  # noqa: UP045
+    machine: Annotated[Optional[Path], typer.Option(help="Judge on the machine of this snapshot.")] = None,  # noqa: UP045
+    log: Annotated[Optional[Path], typer.Option(help="A training or TensorFlow log to join with the facts.")] = None,  # noqa: UP045
+    try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
+) -> None:
+    """Say what is wrong with this machine and this environment, the root cause first."""
+    from doctor.cli.session import Session
+    from doctor.scan import Request, look_at
+
+    session = Session.open(flags, path)
+    request = Request(path, python or session.settings.python, tuple(target or ()), machine, log, try_)
+    looked = look_at(request, offline=session.settings.offline)
+    session.header = looked.header
+    session.finish(session.judge(looked.snapshots), unmet=looked.unmet, notes=looked.notes)

@@ -1,0 +1,117 @@
+"""What every judging command does around its work: settings, rules, report, files and exit code."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from doctor import baseline, catalogue, gate, requirements, suppression
+from doctor.case import Case
+from doctor.cli.options import Flags, leave
+from doctor.comparison import Compared
+from doctor.diagnosis import machine_name
+from doctor.engine import Outcome, judge
+from doctor.io.files import write_atomically
+from doctor.model.report import Note, Report
+from doctor.model.snapshot import Snapshot
+from doctor.report import render
+from doctor.report.context import Context, terminal
+from doctor.report.head import areas
+from doctor.settings import Settings, load_settings
+
+
+class Session:
+    """One run of a command: its settings, and when it began."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.started = time.monotonic()
+        self.today = datetime.datetime.now(datetime.timezone.utc).date()
+        self.header: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, flags: Flags, folder: Path | None = None) -> Session:
+        """The session of a command on ``folder``.
+
+        Raises:
+            UsageError: a setting that is not understood.
+        """
+        return cls(load_settings(folder or Path.cwd(), dict(flags), os.environ, flags.config))
+
+    def judge(self, snapshots: Iterable[Snapshot]) -> list[tuple[Case, Outcome]]:
+        """Each snapshot's case and what the chosen rules say of it."""
+        rules = gate.select_rules(self.settings)
+        cases = [Case(snapshot) for snapshot in snapshots]
+        return [(case, judge(case, rules, machine=machine_name(case.snapshot))) for case in cases]
+
+    def finish(
+        self,
+        judged: Sequence[tuple[Case, Outcome]],
+        *,
+        unmet: Sequence[Note] = (),
+        notes: Sequence[Note] = (),
+        extra: Sequence[Outcome] = (),
+        **report_parts: Any,
+    ) -> NoReturn:
+        """Build the report, write it wherever it was asked for, and end with its exit code.
+
+        ``unmet``: named targets that could not be looked at; ``notes``: other remarks for the reader.
+        """
+        cases = [case for case, _ in judged]
+        lacking = [note for case in cases for note in requirements.unmet(case, self.settings.require)]
+        report = gate.build_report(
+            [*(outcome for _, outcome in judged), *extra],
+            [gate.subject_row(case) for case in cases],
+            [gate.machine_row(case, machine_name(case.snapshot)) for case in cases],
+            self.settings,
+            today=self.today,
+            suppressions=[s for case in cases for s in suppression.from_files(case, self.today)],
+            known_findings=baseline.read(Path(self.settings.baseline)) if self.settings.baseline else None,
+            unmet=[*unmet, *lacking],
+            notes=notes,
+            tables=catalogue.tables_date(),
+            **report_parts,
+        )
+        if self.settings.write_baseline:
+            baseline.write(Path(self.settings.write_baseline), report.findings)
+        self._write(report, cases[0] if len(cases) == 1 else None)
+        leave(report.exit_code)
+
+    def compared(self, found: Compared) -> NoReturn:
+        """Judge both sides and the pair, and finish."""
+        judged = self.judge([found.pair.a.snapshot, found.pair.b.snapshot])
+        of_pair = judge(found.pair, gate.select_rules(self.settings))
+        self.finish(judged, notes=found.notes, extra=[of_pair], changes=found.changes)
+
+    def _write(self, report: Report, case: Case | None) -> None:
+        head = areas(case, report.findings, report.skipped) if case is not None else ()
+        for item in self.settings.format:
+            name, _, file = item.partition("=")
+            target = file or (self.settings.output if len(self.settings.format) == 1 else None)
+            context = Context(
+                **({"color": False} if target else terminal(color=self.settings.color)),
+                quiet=self.settings.quiet,
+                verbose=self.settings.verbose,
+                show_skipped=self.settings.show_skipped,
+                header=self.header,
+                areas=tuple(head),
+                gate=gate.deciding_option(self.settings),
+                seconds=time.monotonic() - self.started,
+            )
+            text = render(name, report, context)
+            if target:
+                write_atomically(Path(target), text.encode())
+            else:
+                emit(text)
+
+
+def emit(text: str) -> None:
+    """Write to stdout in its own encoding; what that cannot show is escaped, never an error."""
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,39 @@
+"""``kdoctor snapshot``: collect and save; nothing is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def snapshot(
+    target: Annotated[str, typer.Argument(help="host, python:PATH, snapshot:FILE.")] = "host",
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="Write to FILE instead of stdout.")] = None,  # noqa: UP045
+    share: Annotated[bool, typer.Option(help="A redacted block for a bug report.")] = False,
+    print_probe: Annotated[
+        bool, typer.Option(help="Print the one-file collector: | ssh node python3 - > node.json")
+    ] = False,
+    offline: Annotated[bool, typer.Option(help="No network at all.")] = False,
+) -> None:
+    """Collect facts and save them as a snapshot."""
+    from doctor.cli.session import emit
+    from doctor.io.files import write_atomically
+    from doctor.scan import Request, look_at
+    from doctor.share import shared_block
+
+    if print_probe:
+        from doctor.collect.bundle import print_probe as probe
+
+        emit(probe())
+        return
+    looked = look_at(Request(Path(), None, (target,)), offline=offline, strict=True)
+    from doctor.model.wire import encode_snapshot
+
+    found = looked.snapshots[0]
+    data = shared_block(found) if share else encode_snapshot(found)
+    if output is not None:
+        write_atomically(output, data)
+    else:
+        emit(data.decode())

@@ -1,0 +1,139 @@
+"""What a scan looks at: targets to snapshots, with everything that could not be had said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from doctor import __version__
+from doctor.diagnosis import join
+from doctor.errors import DoctorError, TargetError, UsageError
+from doctor.model.report import Note
+from doctor.model.snapshot import Snapshot
+from doctor.model.wire import load_snapshot
+from doctor.targets.host import Look, look
+from doctor.targets.words import Target, parse
+
+MAX_LOG_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked to be looked at."""
+
+    folder: Path = field(default_factory=Path)
+    python: str | None = None
+    targets: tuple[str, ...] = ()
+    machine: Path | None = None
+    log: Path | None = None
+    try_tensorflow: bool = False
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The snapshots to judge; ``unmet`` are named targets that could not be looked at, ``notes`` other remarks."""
+
+    snapshots: tuple[Snapshot, ...]
+    unmet: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
+    header: tuple[str, ...] = ()
+
+
+def look_at(request: Request, *, offline: bool = False, strict: bool = False) -> Looked:
+    """Look at every target of a request.
+
+    With ``strict`` the first target that cannot be looked at is an error; otherwise it is noted and the others are
+    looked at.
+
+    Raises:
+        UsageError: the folder is none, a target is not understood.
+        TargetError: see ``strict``.
+    """
+    if not request.folder.is_dir():
+        raise UsageError(f"{request.folder}: no such folder; name the project's folder")
+    targets = [parse(word) for word in request.targets] or [Target("host")]
+    if request.python is not None:
+        targets = [Target("python", request.python), *(t for t in targets if t.kind != "host")]
+    machine = load_snapshot(request.machine) if request.machine else None
+    looks: list[Look] = []
+    unmet: list[Note] = []
+    for target in targets:
+        try:
+            looks.append(_look(target, request, offline, with_machine=machine is None))
+        except (TargetError, DoctorError) as error:
+            if strict or len(targets) == 1:
+                raise
+            unmet.append(Note(str(target), str(error)))
+    notes = [Note("software", remark) for one in looks for remark in one.remarks]
+    notes += [Note(gap.get("path", "?"), gap.get("why", "?")) for one in looks for gap in one.gaps]
+    snapshots = [one.snapshot for one in looks]
+    if machine is not None:
+        snapshots = [join(snapshot, machine) for snapshot in snapshots]
+    if request.log is not None:
+        lines = read_log(request.log)
+        snapshots = [msgspec.structs.replace(snapshot, log=lines) for snapshot in snapshots]
+    return Looked(tuple(snapshots), tuple(unmet), tuple(notes), _header(request, looks))
+
+
+def _look(target: Target, request: Request, offline: bool, *, with_machine: bool) -> Look:
+    if target.kind == "snapshot":
+        return Look(load_snapshot(Path(target.name)))
+    if target.kind in ("host", "python"):
+        python = target.name or None
+        found = look(request.folder, python=python, machine=with_machine, offline=offline)
+        return _tried(found) if request.try_tensorflow else found
+    raise TargetError(f"{target}: this version looks at host, python:PATH and snapshot:FILE only")
+
+
+def _tried(found: Look) -> Look:
+    """The same look with what TensorFlow itself says under ``software.tensorflow.observed``."""
+    from doctor.targets.attempt import observe  # noqa: PLC0415 -- only with --try
+
+    if found.choice is None or found.choice.chosen is None:
+        return found
+    software = found.snapshot.software
+    tensorflow = msgspec.structs.replace(software.tensorflow, observed=observe(found.choice.chosen, os.environ))
+    software = msgspec.structs.replace(software, tensorflow=tensorflow)
+    return Look(msgspec.structs.replace(found.snapshot, software=software), found.choice, found.gaps, found.remarks)
+
+
+def read_log(path: Path) -> tuple[str, ...]:
+    """The last lines of a log, at most 4 MiB of it.
+
+    Raises:
+        TargetError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - MAX_LOG_BYTES))
+            return tuple(file.read().decode("utf-8", "replace").splitlines())
+    except OSError as error:
+        raise TargetError(f"{path}: the log cannot be read: {error.strerror or error}") from None
+
+
+def _header(request: Request, looks: Sequence[Look]) -> tuple[str, ...]:
+    parts = [f"kdoctor {__version__}"]
+    for found in looks[:1]:
+        name = found.snapshot.machine.name
+        parts.append(f"host {name}" if isinstance(name, str) else found.snapshot.subject.name)
+        if found.choice is not None:
+            parts.append(_interpreter(found, request.folder))
+    parts.append(f"project {request.folder}")
+    return tuple(parts)
+
+
+def _interpreter(found: Look, folder: Path) -> str:
+    if found.choice is None or found.choice.chosen is None:
+        return "no python found"
+    chosen = found.choice.chosen
+    prefix = chosen.prefix
+    shown = os.path.relpath(prefix, folder) if prefix.is_relative_to(folder.resolve()) else str(prefix)
+    version = found.snapshot.software.python.version
+    text = f"python {shown} ({version if isinstance(version, str) else 'version not known'}; {chosen.why})"
+    others = [str(other.prefix) for other in found.choice.passed_over]
+    return text + (f", not {', '.join(others)}" if others else "")
