@@ -6,15 +6,15 @@ import hashlib
 import json
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from doctor.payloads.engine import MAX_LIST, describe, is_socket, usual_sockets
+
 SECONDS = 1.0
-MAX_LIST = 256
 MAX_FILE = 1 << 20
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 
@@ -100,7 +100,10 @@ class DockerEngine:
             client.close()
         if not isinstance(version, dict) or not isinstance(info, dict):
             return {"missing": f"{endpoint}: the answer is not the Docker API's"}
-        return {"present": True, "endpoint": endpoint.shown, **describe(version, info, self.root)}
+        result = {"present": True, "endpoint": endpoint.shown, **describe(version, info)}
+        if endpoint.local:
+            result.setdefault("cdi_devices", cdi_of_files(info, self.root))
+        return result
 
 
 def find_endpoint(environ: Mapping[str, str], root: str = "/") -> Endpoint | None:
@@ -117,24 +120,9 @@ def find_endpoint(environ: Mapping[str, str], root: str = "/") -> Endpoint | Non
     if isinstance(context, str) and context not in ("", "default"):
         return _context(configuration, context)
     for path in usual_sockets(environ):
-        if _is_socket(Path(root, path.lstrip("/"))):
-            return Endpoint("unix://" + str(Path(root, path.lstrip("/"))), "socket")
+        if is_socket(place := str(Path(root, path.lstrip("/")))):
+            return Endpoint("unix://" + place, "socket")
     return None
-
-
-def usual_sockets(environ: Mapping[str, str]) -> Iterator[str]:
-    """Where engines listen: Docker, rootless Docker, Docker Desktop, podman as root and as this user."""
-    yield "/var/run/docker.sock"
-    runtime = environ.get("XDG_RUNTIME_DIR") or (f"/run/user/{os.getuid()}" if hasattr(os, "getuid") else None)
-    home = environ.get("HOME")
-    if runtime:
-        yield f"{runtime}/docker.sock"
-    if home:
-        yield f"{home}/.docker/run/docker.sock"
-        yield f"{home}/.docker/desktop/docker.sock"
-    yield "/run/podman/podman.sock"
-    if runtime:
-        yield f"{runtime}/podman/podman.sock"
 
 
 def connect(endpoint: Endpoint, timeout: float = SECONDS) -> Any:
@@ -161,31 +149,8 @@ def connect(endpoint: Endpoint, timeout: float = SECONDS) -> Any:
         raise EngineError(f"{endpoint}: {_one_line(error)}") from error
 
 
-def describe(version: Mapping[str, Any], info: Mapping[str, Any], root: str = "/") -> dict[str, Any]:
-    """`machine.engine` out of the API's /version and /info; `root` is where CDI's own files are looked for."""
-    components = version.get("Components")
-    names = [str(c.get("Name", "")) for c in components if isinstance(c, dict)] if isinstance(components, list) else []
-    runtimes = info.get("Runtimes")
-    result: dict[str, Any] = {"name": "podman" if any("podman" in name.lower() for name in names) else "docker"}
-    for key, value in (
-        ("version", version.get("Version")),
-        ("default_runtime", info.get("DefaultRuntime")),
-        ("cgroup_driver", info.get("CgroupDriver")),
-    ):
-        if isinstance(value, str) and value:
-            result[key] = value[:200]
-    if isinstance(runtimes, dict):
-        result["runtimes"] = sorted(str(name)[:200] for name in runtimes)[:MAX_LIST]
-    result["cdi_devices"] = cdi_devices(info, root)
-    return result
-
-
-def cdi_devices(info: Mapping[str, Any], root: str = "/") -> list[str] | dict[str, str]:
-    """CDI devices ("nvidia.com/gpu=0") as the engine names them (28.3 and later), else as the files on disk do."""
-    discovered = info.get("DiscoveredDevices")
-    if isinstance(discovered, list):
-        devices = [d.get("ID") for d in discovered if isinstance(d, dict) and d.get("Source", "cdi") == "cdi"]
-        return sorted(str(device)[:200] for device in devices if device)[:MAX_LIST]
+def cdi_of_files(info: Mapping[str, Any], root: str = "/") -> list[str] | dict[str, str]:
+    """CDI devices ("nvidia.com/gpu=0") as the specifications on disk have them, for engines that do not list them."""
     told = info.get("CDISpecDirs")
     folders = [f for f in told if isinstance(f, str)] if isinstance(told, list) and told else list(CDI_FOLDERS)
     found: set[str] = set()
@@ -238,13 +203,6 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _is_socket(path: Path) -> bool:
-    try:
-        return stat.S_ISSOCK(path.stat().st_mode)
-    except OSError:
-        return False
 
 
 def _one_line(error: Exception) -> str:

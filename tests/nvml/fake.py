@@ -39,8 +39,8 @@ class FakeNvml:
         """The environment (PATH, LD_LIBRARY_PATH, FAKE_NVML) of a machine with this driver and these GPUs.
 
         A GPU is {"name", "compute_capability", "memory_mib", "brand" (NVML's number), "mig" (0 or 1; absent: not
-        supported), "mig_devices", "errors": {function: code}}. `errors`, `hang` and `crash` name C functions. The library has only
-        the symbols that drivers of this branch have.
+        supported), "mig_devices", "errors": {function: code}}. `errors`, `hang` and `crash` name C functions. The
+        library has only the symbols that drivers of this branch have.
         """
         major, minor = (int(part) for part in cuda.split("."))
         lines = [f"driver={driver}", f"nvml={major}.{driver}", f"cuda={major * 1000 + minor * 10}", f"gpus={len(gpus)}"]
