@@ -141,7 +141,7 @@ def _chosen_severities(severities: dict[str, Severity]) -> dict[str, Severity]:
         own = (rule.code.lower(), rule.name)
         words = [word for word in severities if catalogue.matches(rule.code, rule.name, (word,))]
         if words:
-            chosen[rule.code] = severities[max(words, key=lambda word: (word.lower() in own, len(word)))]  # noqa: B023
+            chosen[rule.code] = severities[max(words, key=lambda word: (word.lower() in own, len(word)))]
     return chosen
 
 

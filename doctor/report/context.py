@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from doctor.settings import Settings
 
 WIDTH = 100
 
@@ -23,8 +26,8 @@ class Area(msgspec.Struct, frozen=True):
 class Context(msgspec.Struct, frozen=True):
     """How to render.
 
-    ``header``: the parts of the first line. ``areas``: the head of a single subject. ``gate``: the option that decides
-    and its value (``--fail-on error``). ``seconds``: wall time of the run, left out where None.
+    ``header``: the parts of the first line. ``areas``: the head of a single subject. ``fail_on``: the level that
+    fails the run; ``gate``: the option that says so. ``seconds``: wall time of the run, left out where None.
     """
 
     width: int = WIDTH
@@ -35,8 +38,25 @@ class Context(msgspec.Struct, frozen=True):
     show_skipped: bool = False
     header: tuple[str, ...] = ()
     areas: tuple[Area, ...] = ()
+    fail_on: str = "error"
     gate: str = "--fail-on error"
     seconds: float | None = None
+
+
+def for_settings(settings: Settings, gate: str, stream: IO[Any] | None = None, **more: Any) -> Context:
+    """The context of a run with these settings, written to ``stream`` (standard output where None).
+
+    ``gate``: as ``gate.deciding_option`` says; ``more``: header, areas, seconds.
+    """
+    return Context(
+        **terminal(stream, settings.color),
+        quiet=settings.quiet,
+        verbose=settings.verbose,
+        show_skipped=settings.show_skipped,
+        fail_on=settings.fail_on,
+        gate=gate,
+        **more,
+    )
 
 
 def terminal(
