@@ -84,7 +84,7 @@ def build_report(
     verdict = _verdict(standing, settings, incomplete)
     return Report(
         tool={"name": "kdoctor", "version": __version__, "tables": tables},
-        subjects=tuple(_judged(row, standing, settings, unmet) for row in subjects),
+        subjects=_judged(subjects, standing, settings, unmet),
         machines=tuple({row.name: row for row in machines}.values()),
         findings=tuple(standing),
         skipped=tuple(total.skipped),
@@ -155,10 +155,16 @@ def _verdict(findings: Iterable[Finding], settings: Settings, incomplete: bool) 
     return UNSURE if incomplete else OK
 
 
-def _judged(row: SubjectRow, findings: Iterable[Finding], settings: Settings, unmet: Sequence[Note]) -> SubjectRow:
-    mine = [finding for finding in findings if finding.subject == row.name]
-    lacking = any(note.what == row.name or note.why.startswith(f"{row.name}: ") for note in unmet)
-    return msgspec.structs.replace(row, verdict=_verdict(mine, settings, lacking))
+def _judged(
+    subjects: Sequence[SubjectRow], findings: Iterable[Finding], settings: Settings, unmet: Sequence[Note]
+) -> tuple[SubjectRow, ...]:
+    """The subjects, each with the verdict on it alone."""
+    failing = {finding.subject for finding in findings if blocks(finding, settings)}
+    lacking = {note.what for note in unmet} | {note.why.split(": ", 1)[0] for note in unmet}
+    return tuple(
+        msgspec.structs.replace(row, verdict=FAIL if row.name in failing else UNSURE if row.name in lacking else OK)
+        for row in subjects
+    )
 
 
 def _exit_code(verdict: str, *, internal: bool) -> int:

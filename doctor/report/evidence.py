@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from doctor.model.facts import Facts, is_known
 from doctor.model.report import Confidence, Evidence, Finding
 from doctor.report import sanitize
 
@@ -55,6 +56,11 @@ def _value(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Facts):
+        known_fields = (getattr(value, field) for field in value.__struct_fields__)
+        return ", ".join(
+            _value(item) for item in known_fields if is_known(item) and not isinstance(item, (bool, tuple))
+        )
     if isinstance(value, dict):
         pairs = [f"{key} {_value(item)}" for key, item in list(value.items())[:_ITEMS] if item is not None]
         return ", ".join(pairs) + (", …" if len(value) > _ITEMS else "")
@@ -62,5 +68,6 @@ def _value(value: Any) -> str:
         if not value:
             return "none"
         more = f" and {len(value) - _ITEMS} more" if len(value) > _ITEMS else ""
-        return ", ".join(_value(item) for item in value[:_ITEMS]) + more
+        divider = "; " if isinstance(value[0], (Facts, dict)) else ", "
+        return divider.join(_value(item) for item in value[:_ITEMS]) + more
     return str(value) if value != "" else "(empty)"

@@ -86,7 +86,7 @@ Said = tuple[bool, str]
 
 def _area(name: str, said: Said, findings: Iterable[Finding], skipped: Iterable[Skip]) -> Area:
     looked, text = said
-    mine = [f.severity or Severity.INFO for f in findings if area_of(f.code) == name]
+    mine = [f.severity or Severity.INFO for f in findings if area_of(f.code) == name or _stops(name, f)]
     skips = sum(area_of(skip.code) == name for skip in skipped)
     if mine:
         worst = max(mine, key=lambda severity: severity.weight)
@@ -94,6 +94,11 @@ def _area(name: str, said: Said, findings: Iterable[Finding], skipped: Iterable[
     if skips and looked:
         text += f"; {skips} {'rule' if skips == 1 else 'rules'} skipped"
     return Area("ok" if looked else "none", name, text)
+
+
+def _stops(name: str, finding: Finding) -> bool:
+    """Whether a finding of another area keeps this one from working: TensorFlow without its CUDA libraries."""
+    return name == "TensorFlow" and finding.code.startswith("KD20") and finding.severity is Severity.ERROR
 
 
 def area_of(code: str) -> str:
@@ -172,7 +177,7 @@ def _tensorflow(case: Case, findings: Sequence[Finding]) -> Said:
         return True, f"{version}, built without CUDA"
     built = " and ".join(part for part in (f"CUDA {cuda}" if cuda else "", f"cuDNN {cudnn}" if cudnn else "") if part)
     text = f"{version} for {built}" if built else version
-    lacking = any(f.code.startswith("KD20") and f.severity is Severity.ERROR for f in findings)
+    lacking = any(_stops("TensorFlow", finding) for finding in findings)
     return True, text + (", which it cannot load" if built and lacking else "")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from doctor.model.facts import Missing
 from doctor.model.report import Report
 from doctor.report import sanitize
 from doctor.report.context import Context
@@ -13,12 +14,17 @@ from doctor.report.context import Context
 
 def render(report: Report, context: Context) -> str:
     """The report as indented JSON with a final newline."""
-    plain = msgspec.to_builtins(report, enc_hook=str)
+    plain = msgspec.to_builtins(report, enc_hook=_outside_json)
     try:
         data = msgspec.json.encode(plain)
     except UnicodeEncodeError:  # a file name that is not UTF-8
         data = msgspec.json.encode(_encodable(plain))
     return sanitize.json_text(msgspec.json.format(data, indent=2).decode()) + "\n"
+
+
+def _outside_json(value: Any) -> Any:
+    """What evidence may hold besides plain data: a missing fact, as on the wire; anything else as its text."""
+    return {"missing": value.why} if isinstance(value, Missing) else str(value)
 
 
 def _encodable(node: Any) -> Any:
