@@ -1,1 +1,30 @@
 """What a repository says: the images it names, its requirements, lock files and suppressions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["collect_project"]
+
+
+def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The ``project`` section of a snapshot (contract, section 2), read from the files of a folder.
+
+    Nothing is executed and no network is used. Besides ``images``, ``requirements`` and ``lock_files`` it holds
+    ``unreadable`` ({path, line, why}), ``suppressions`` ({path, line, codes, reason, until}) and ``requested``, the
+    rows of ``software.requested``. ``scripts`` is not filled here.
+
+    Args:
+        folder: the project's folder. Paths in the result are relative to it.
+        build_args: values of ``--build-arg`` for Dockerfiles.
+
+    Raises:
+        NotADirectoryError: there is no such folder.
+    """
+    from doctor.project.collect import collect  # noqa: PLC0415 (a package that is imported for its types stays light)
+
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: not a folder")
+    return collect(folder, build_args)

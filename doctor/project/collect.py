@@ -1,0 +1,181 @@
+"""Reads a folder: every file that names images or requirements; one that fails never hides another."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from doctor.images import discover
+from doctor.images.discover import Candidate
+from doctor.images.use import Unreadable
+from doctor.project.found import Found, Requirement, SourceFile
+from doctor.project.requirements import Include
+
+_MOST_INCLUDES = 200
+_SUPPRESSION = re.compile(
+    r"(?:#|//)\s*kdoctor:\s*ignore\[(?P<codes>[A-Za-z0-9_, -]{1,400})\][ \t]*(?P<reason>[^\r\n]{0,500})", re.IGNORECASE
+)
+_UNTIL = re.compile(r"\(\s*until\s+(\d{4}-\d{2}-\d{2})\s*\)", re.IGNORECASE)
+
+Reader = Callable[[SourceFile], Found]
+
+
+def collect(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The ``project`` section of a snapshot, without ``scripts``; see :func:`doctor.project.collect_project`."""
+    run = _Collection(folder, dict(build_args or {}))
+    for item in discover.walk(folder):
+        if isinstance(item, Unreadable):
+            run.found.unreadable.append(item)
+        else:
+            run.read(item)
+    run.follow_includes()
+    return run.section()
+
+
+class _Collection:
+    def __init__(self, folder: Path, build_args: Mapping[str, str]) -> None:
+        self._root = folder
+        self._build_args = build_args
+        self.found = Found()
+        self._suppressions: list[dict[str, Any]] = []
+        self._includes: dict[str, list[Include]] = {}  # by the including file
+        self._kinds: dict[str, str] = {}  # requirements files that were read: path → kind
+
+    def read(self, candidate: Candidate) -> None:
+        """Read one file by the reader of its kind."""
+        text = discover.read(self._root, candidate)
+        if isinstance(text, Unreadable):
+            if candidate.kind != discover.YAML:  # some YAML file, nobody knows that it matters
+                self.found.unreadable.append(text)
+            return
+        if "kdoctor:" in text:
+            self._suppressions += suppressions(candidate.path, text)
+        file = SourceFile(candidate.path, text, self._root)
+        try:
+            self.found.add(self._parse(file, candidate.kind))
+        except RecursionError:
+            self.found.fail(candidate.path, None, "nested too deep to be read")
+
+    def _parse(self, file: SourceFile, kind: str) -> Found:
+        if kind in (discover.REQUIREMENTS, discover.CONSTRAINTS):
+            return self._requirements(file, "constraint" if kind == discover.CONSTRAINTS else "requirement")
+        if kind == discover.DOCKERFILE:
+            return self._dockerfile(file)
+        return Found()
+
+    def _dockerfile(self, file: SourceFile) -> Found:
+        from doctor.images import dockerfile  # noqa: PLC0415 (imported where a file of its kind is met)
+        from doctor.project import installs  # noqa: PLC0415
+
+        parsed = dockerfile.parse(file.text, file.path, self._build_args)
+        return Found(parsed.uses, installs.parse(parsed, file.path), [], parsed.problems)
+
+    def _requirements(self, file: SourceFile, kind: str) -> Found:
+        from doctor.project import requirements  # noqa: PLC0415 (packaging: 50 ms)
+
+        parsed = requirements.parse(file, kind)
+        self._kinds[file.path] = kind
+        self._includes[file.path] = parsed.includes
+        return parsed.found
+
+    def follow_includes(self) -> None:
+        """Read the files that requirements files include and that the walk did not meet."""
+        pending = [(path, include) for path, includes in self._includes.items() for include in includes]
+        for _ in range(_MOST_INCLUDES):
+            if not pending:
+                return
+            path, include = pending.pop(0)
+            target = _beside(path, include.path)
+            if target in self._kinds or "://" in include.path:
+                continue
+            place = self._root / (target or "")
+            if target is None or not place.resolve().is_relative_to(self._root.resolve()):
+                self.found.fail(path, include.line, f"{include.path[:200]}: outside the folder, not read")
+            elif not place.is_file():
+                self.found.fail(path, include.line, f"{include.path[:200]}: no such file")
+            else:
+                kind = discover.CONSTRAINTS if include.kind == "constraint" else discover.REQUIREMENTS
+                self.read(Candidate(target, kind, place.stat().st_size))
+                pending += [(target, further) for further in self._includes.get(target, ())]
+
+    def section(self) -> dict[str, Any]:
+        """Everything that was found, as plain data."""
+        requirements = self._constrained()
+        return {
+            "images": [use.row() for use in self.found.images],
+            "requirements": [r.row() for r in requirements],
+            "lock_files": [lock.row() for lock in self.found.lock_files],
+            "requested": [
+                {"requirement": r.text, "where": f"{r.path}:{r.line}"} for r in requirements if r.kind != "constraint"
+            ],
+            "unreadable": [row.row() for row in self.found.unreadable],
+            "suppressions": self._suppressions,
+        }
+
+    def _constrained(self) -> list[Requirement]:
+        """The requirements, exact also where a constraint file that goes with them says so."""
+        exact: dict[str, set[str]] = {}
+        for requirement in self.found.requirements:
+            if requirement.kind == "constraint" and requirement.exact:
+                exact.setdefault(requirement.path, set()).add(requirement.name)
+        if not exact:
+            return self.found.requirements
+        result = []
+        for requirement in self.found.requirements:
+            files = self._constraint_files(requirement)
+            if not requirement.exact and any(requirement.name in exact.get(path, ()) for path in files):
+                requirement = replace(requirement, exact=True)  # noqa: PLW2901
+            result.append(requirement)
+        return result
+
+    def _constraint_files(self, requirement: Requirement) -> set[str]:
+        """The constraint files that apply: those of its own command, of its file, and of the files that include it."""
+        found = set[str]()
+        for name in requirement.constraints:
+            base = posixpath.basename(name)
+            found.update(path for path in self._kinds if posixpath.basename(path) == base)
+        files, pending = set[str](), [requirement.path]
+        while pending:
+            path = pending.pop()
+            if path in files:
+                continue
+            files.add(path)
+            found.update(
+                t for i in self._includes.get(path, ()) if i.kind == "constraint" if (t := _beside(path, i.path))
+            )
+            pending += [
+                parent
+                for parent, includes in self._includes.items()
+                if any(i.kind == "requirement" and _beside(parent, i.path) == path for i in includes)
+            ]
+        return found
+
+
+def _beside(path: str, name: str) -> str | None:
+    """A path that a file names, relative to the folder; None where it leads out of it."""
+    if name.startswith(("/", "~")):
+        return None
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), name.replace("\\", "/")))
+    return None if target.startswith("../") or target == ".." else target
+
+
+def suppressions(path: str, text: str) -> list[dict[str, Any]]:
+    """The comments ``# kdoctor: ignore[KD403] reason (until 2027-01-01)`` of a file, as rows of ``suppressions``."""
+    rows = []
+    for match in _SUPPRESSION.finditer(text):
+        until = _UNTIL.search(match["reason"])
+        reason = _UNTIL.sub("", match["reason"]).strip()
+        rows.append(
+            {
+                "path": path,
+                "line": text.count("\n", 0, match.start()) + 1,
+                "codes": [code.strip() for code in match["codes"].split(",") if code.strip()],
+                "reason": reason or None,
+                "until": until[1] if until else None,
+            }
+        )
+    return rows
