@@ -634,17 +634,19 @@ def _exact_version(view: View, home: str, tag: str, executable: str) -> Optional
     """The full version of an installed CPython: from its header, conda's records, or the binary's own text."""
     if not home or not tag.startswith("python"):
         return None
-    text = view.text(join(home, "include/%s/patchlevel.h" % tag), 1 << 14)
-    match = re.search(r'#define\s+PY_VERSION\s+"([0-9][^"\s]*)"', text or "")
-    if match:
-        return match.group(1).rstrip("+")
+    for folder in (tag, tag + "m"):  # "m" up to 3.7
+        text = view.text(join(home, "include/%s/patchlevel.h" % folder), 1 << 14)
+        match = re.search(r'#define\s+PY_VERSION\s+"([0-9][^"\s]*)"', text or "")
+        if match:
+            return match.group(1).rstrip("+")
     for name in view.names(join(home, "conda-meta")):
         match = re.match(r"python-(\d+\.\d+\.\d+\w*)-", name)
         if match and tag.startswith("python" + ".".join(match.group(1).split(".")[:2])):
             return match.group(1)
     minor = re.escape(re.sub(r"[a-z]", "", tag))
     pattern = re.compile(rb"\0(" + minor.encode() + rb"\.\d{1,2}(?:(?:a|b|rc)\d{1,2})?)\+?\0")
-    for path in (join(home, "lib/lib%s.so.1.0" % tag), _beside(view, executable, tag), executable):
+    own = [join(home, "lib/lib%s.so.1.0" % name) for name in (tag, tag + "m")]
+    for path in (*own, _beside(view, executable, tag), executable):
         found = find_in_rodata(view, path, pattern) if path else set()
         if len(found) == 1:
             return found.pop().decode()
@@ -782,22 +784,17 @@ class Paths:
         return place if place is not None and self.view.is_folder(place) else None
 
 
-HARMLESS_PTH = (
+HARMLESS_PTH = (  # code that is known to add no folder to sys.path
     "SETUPTOOLS_USE_DISTUTILS",  # distutils-precedence.pth of setuptools
+    "import _distutils_hack",
     "import _virtualenv",
-    "has_mfs",  # namespace packages of setuptools: they stand in the same folder
-    "importlib.util;p = os.path.join(sys._getframe(1)",
-    "sys.modules.setdefault(",
+    "sys._getframe(1).f_locals['sitedir']",  # setuptools' namespace packages: they stand in the same folder
     "COVERAGE_PROCESS_START",
     "coverage.process_startup",
-    "pytest_cov",
-    "matplotlib",
-    "import sitecustomize",
+    "COV_CORE_SOURCE",
+    "AUTOWRAPT_BOOTSTRAP",
+    "import future_fstrings",
     "import apport_python_hook",
-    "import _distutils_hack",
-    "import pyximport",
-    "import ptvsd",
-    "import zmq",
 )
 
 
