@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import __version__
 from doctor.diagnosis import join
 from doctor.errors import DoctorError, TargetError, UsageError
 from doctor.model.report import Note
@@ -117,7 +116,7 @@ def read_log(path: Path) -> tuple[str, ...]:
 
 
 def _header(request: Request, looks: Sequence[Look]) -> tuple[str, ...]:
-    parts = [f"kdoctor {__version__}"]
+    parts = []
     for found in looks[:1]:
         name = found.snapshot.machine.name
         parts.append(f"host {name}" if isinstance(name, str) else found.snapshot.subject.name)

@@ -74,9 +74,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    from doctor.report.sanitize import plain
+    from doctor.report.sanitize import line
 
-    print("kdoctor: " + plain(" ".join(message.split())), file=sys.stderr)  # noqa: T201
+    print("kdoctor: " + line(message, 2000), file=sys.stderr)  # noqa: T201
     return code
 
 

@@ -24,4 +24,4 @@ def check(
     session = Session.open(flags)
     subjects, notes = load_subjects(snapshots)
     cases = pair(subjects, machine=machine, software=software)
-    session.finish(session.judge(cases), notes=notes)
+    session.finish(session.judge(cases), unmet=notes)
