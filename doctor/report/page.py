@@ -1,0 +1,69 @@
+"""What a rule means: its page for ``kdoctor rule CODE``, the list of all rules, and the table for the documentation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+from doctor.report import sanitize
+from doctor.report.context import Context
+from doctor.rule import Rule
+
+_NAME_WIDTH = 30
+_SEVERITY_WIDTH = 9
+
+
+def render_page(rule: Rule, context: Context) -> str:
+    """A rule's whole page: code, name and default severity, then its text, headings bold where colours are wanted."""
+    lines = [f"{_bold(rule.code, context)} {rule.name} ({rule.severity.value})", ""]
+    for line in rule.page.splitlines():
+        heading = line.removeprefix("## ") if line.startswith("## ") else ""
+        lines.append(_bold(heading, context) if heading else line)
+    if rule.follows:
+        lines += ["", f"Follows from: {', '.join(rule.follows)}"]
+    if rule.would_help:
+        lines += ["", f"Where it is skipped, this helps: {rule.would_help}"]
+    return _finish(lines, context)
+
+
+def render_list(rules: Iterable[Rule], context: Context) -> str:
+    """All rules, one a line: code, name, default severity, summary."""
+    lines = []
+    for rule in rules:
+        head = f"{rule.code}  {rule.name:{_NAME_WIDTH}}{rule.severity.value:{_SEVERITY_WIDTH}}"
+        wrapped = textwrap.wrap(rule.summary, context.width, initial_indent=head, subsequent_indent=" " * len(head))
+        wrapped[0] = wrapped[0].replace(rule.code, _bold(rule.code, context), 1)
+        lines += wrapped
+    return _finish(lines, context)
+
+
+def rule_data(rule: Rule) -> dict[str, Any]:
+    """A rule as plain data, for ``kdoctor rule --format json``."""
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "summary": rule.summary,
+        "follows": list(rule.follows),
+        "would_help": rule.would_help,
+        "page": rule.page,
+    }
+
+
+def rules_table(rules: Iterable[Rule]) -> str:
+    """The rules as a Markdown table, as README and documentation show it; ends with a newline."""
+    rows = ["| code | name | default | finds |", "| --- | --- | --- | --- |"]
+    for rule in rules:
+        summary = rule.summary.removesuffix(".").replace("|", "\\|")
+        rows.append(f"| {rule.code} | {rule.name} | {rule.severity.value} | {summary} |")
+    return "\n".join(rows) + "\n"
+
+
+def _bold(text: str, context: Context) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if context.color else text
+
+
+def _finish(lines: list[str], context: Context) -> str:
+    text = "\n".join(lines) + "\n"
+    return text if context.unicode else sanitize.ascii_only(text)
