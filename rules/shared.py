@@ -13,8 +13,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from doctor.case import Case
-from doctor.model.facts import Inapplicable, Unknown, known
+from doctor.model.facts import Inapplicable, Unknown, known, need
+from doctor.model.snapshot import Gpu
 
+from .tables.gpus import chip_of_pci, compute_capability_of, compute_capability_of_pci
 from .tables.tensorflow import CudaBuild, GpuCode, Release, tensorflow_release
 from .tables.versions import version as parse_version
 
@@ -112,7 +114,7 @@ def gpu_wish(case: Case) -> str | None:
 
 
 def asks_for_cuda(requirement: str) -> bool:
-    """Whether a requirement asks for CUDA: ``tensorflow[and-cuda]``, ``tensorflow-gpu``, ``jax[cuda12]``, a CUDA wheel."""
+    """Whether a requirement asks for CUDA: ``tensorflow[and-cuda]``, ``tensorflow-gpu``, ``jax[cuda12]``, a wheel."""
     try:
         wanted = Requirement(requirement)
     except InvalidRequirement:
@@ -260,3 +262,51 @@ def _conda_version(build: str | None) -> str | None:
     """The CUDA version in a conda build string: ``cuda112...`` is 11.2, ``cuda_126...`` is 12.6."""
     match = re.match(r"cuda_?(\d{2})(\d)", build or "")
     return f"{match[1]}.{match[2]}" if match else None
+
+
+def driver_system(case: Case) -> str:
+    """Whose numbers the driver bears: under WSL it is the Windows driver."""
+    wsl = known(case.machine.wsl)
+    return "windows" if wsl or known(case.machine.os) == "windows" else "linux"
+
+
+def gpu_capability(gpu: Gpu) -> str | None:
+    """The compute capability of a GPU: as NVML says, else by its product name."""
+    return known(gpu.compute_capability) or compute_capability_of(known(gpu.name))
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A GPU that is there: ``name`` for a person, ``capability`` like ``8.6``, ``fact`` its path in the snapshot."""
+
+    name: str
+    capability: str | None
+    fact: str
+
+
+def gpus_seen(case: Case) -> tuple[Seen, ...]:
+    """The GPUs of the machine: as NVML lists them, else (no driver) the NVIDIA devices on the PCI bus.
+
+    Raises:
+        Unknown: neither list is known.
+    """
+    listed = known(case.machine.gpus)
+    if listed:
+        return tuple(
+            Seen(known(gpu.name) or f"GPU {at}", gpu_capability(gpu), f"machine.gpus.{at}")
+            for at, gpu in enumerate(listed)
+        )
+    pci = known(case.machine.pci_gpus)
+    if pci is None:
+        if listed is None:
+            need(case.machine.gpus)
+        return ()
+    return tuple(
+        Seen(_chip_name(device), compute_capability_of_pci(device), f"machine.pci_gpus.{at}")
+        for at, device in enumerate(pci)
+        if device.lower().startswith(NVIDIA_VENDOR)
+    )
+
+
+def _chip_name(device: str) -> str:
+    chip = chip_of_pci(device)
+    return f"NVIDIA {chip.chip} ({device})" if chip else f"NVIDIA device {device}"

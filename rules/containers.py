@@ -1,0 +1,321 @@
+"""Containers and the GPU: how they are started, what the image requires, and its cuda-compat (KD501 to KD503)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.model.facts import Inapplicable, Unknown, applies, known, need
+from doctor.model.report import Confidence
+from doctor.rule import Case, Finding, Severity, rule
+
+from .compat import compat_in_use, driver_version, judge
+from .fitting import driver_runs
+from .requires import Here, brands_of, disabled, holds, lowest_cuda, requirements
+from .shared import driver_system, gpu_capability, gpu_wish, need_gpu_case, tensorflow_facts
+from .tables.cuda import branch_for_cuda, cuda_reported_by
+from .tables.versions import at_least
+
+_IMAGE = "software.image.environment"
+_START = "docker run --gpus all"
+_CONFIGURE = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+_VERIFY = "docker run --rm --gpus all {image} nvidia-smi"
+_CDI_SINCE = "1.18"  # nvidia-container-toolkit: from here on the runtime's default mode is CDI, which checks nothing
+
+
+def _variables(case: Case) -> dict[str, str]:
+    """The variables that the container runtime sees: the image's, and over them the container's own."""
+    own = known(case.software.environment) or {} if case.in_container else {}
+    return {**(known(case.software.image.environment) or {}), **own}
+
+
+def _verify(case: Case) -> str:
+    return _VERIFY.format(image=known(case.software.image.reference) or "IMAGE")
+
+
+@rule("KD501", "container-without-gpu-runtime", Severity.ERROR, would_help="kdoctor scan --target container:NAME")
+def container_without_gpu_runtime(case: Case) -> Iterator[Finding]:
+    """The container gets no GPU: not asked for, no NVIDIA runtime or CDI to give it, or without the compute capability.
+
+    ## Why is this bad?
+    A container sees no GPU by itself. The NVIDIA runtime (or a CDI device) mounts libcuda and the device nodes at the
+    start; without it TensorFlow says "libcuda.so.1: cannot open shared object file" and computes on the CPU.
+
+    ## How to fix
+    Start it with `docker run --gpus all` (compose: `deploy.resources.reservations.devices`, Kubernetes:
+    `nvidia.com/gpu`). On the host install nvidia-container-toolkit and run
+    `sudo nvidia-ctk runtime configure --runtime=docker`. NVIDIA_DRIVER_CAPABILITIES needs `compute`.
+
+    ## How it is judged
+    Only where the image holds something that uses CUDA. It is a warning where nothing but an ordinary TensorFlow on a
+    machine with a GPU speaks for one.
+
+    ## References
+    NVIDIA Container Toolkit, installation guide and "Specialized configurations with Docker"
+    """
+    asked = known(case.container.gpus_requested)
+    runtime = known(case.container.runtime)
+    applies(case.in_container or asked is not None or runtime is not None, "no container")
+    need_gpu_case(case)
+    _uses_cuda(case)
+    variables = _variables(case)
+    capabilities = variables.get("NVIDIA_DRIVER_CAPABILITIES", "")
+    if asked is not False and capabilities and not {"compute", "all"} & set(capabilities.replace(" ", "").split(",")):
+        yield _no_gpu(
+            case,
+            f"NVIDIA_DRIVER_CAPABILITIES={capabilities} leaves out compute, so libcuda is not mounted",
+            "-e NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+            f"{_IMAGE}.NVIDIA_DRIVER_CAPABILITIES",
+        )
+        return
+    engine = case.machine.engine
+    by_runtime = "nvidia" in (runtime or known(engine.default_runtime) or "")
+    if asked is False and not by_runtime:
+        yield _no_gpu(
+            case,
+            "the container is started without a GPU and without the NVIDIA runtime",
+            _START if _able(case) is not False else f"install nvidia-container-toolkit, {_CONFIGURE}, then {_START}",
+            "container.gpus_requested",
+            mild=gpu_wish(case) is None,
+        )
+        return
+    if asked is False and "NVIDIA_VISIBLE_DEVICES" not in variables and "CUDA_VERSION" not in variables:
+        need(case.software.image.environment)
+        yield _no_gpu(
+            case,
+            "the NVIDIA runtime is used, but NVIDIA_VISIBLE_DEVICES is not set, so no GPU is mounted",
+            f"{_START}, or -e NVIDIA_VISIBLE_DEVICES=all",
+            "container.gpus_requested",
+        )
+        return
+    runtimes = known(engine.runtimes)
+    if runtime and "nvidia" in runtime and runtimes is not None and runtime not in runtimes:
+        yield _no_gpu(case, f"the engine has no runtime called {runtime}", _CONFIGURE, "machine.engine.runtimes")
+        return
+    able = _able(case)
+    if able is False:
+        yield _no_gpu(
+            case,
+            "the container engine has neither an NVIDIA runtime nor a CDI device",
+            f"install nvidia-container-toolkit, then {_CONFIGURE}",
+            "machine.engine.runtimes",
+            mild=asked is None,
+        )
+        return
+    if asked is None and able is None:
+        need(case.container.gpus_requested)
+
+
+def _uses_cuda(case: Case) -> None:
+    """Leave where nothing in the container could use a GPU.
+
+    Raises:
+        Inapplicable: its TensorFlow has no CUDA, or there is neither TensorFlow nor CUDA.
+    """
+    build = tensorflow_facts(case)
+    if gpu_wish(case) is not None:
+        return
+    applies(build.cuda_build is not False, "this TensorFlow has no CUDA (KD301)")
+    applies(build.version is not None or known(case.snapshot.expects.gpu) is True, "nothing in the image uses CUDA")
+
+
+def _able(case: Case) -> bool | None:
+    """Whether the engine can give a container a GPU: by runtime, by CDI, or by the toolkit's hook for ``--gpus``."""
+    engine = case.machine.engine
+    runtimes, devices, toolkit = known(engine.runtimes), known(engine.cdi_devices), known(engine.nvidia_toolkit)
+    if any("nvidia" in runtime for runtime in runtimes or ()) or devices or toolkit:
+        return True
+    return False if runtimes is not None and devices is not None else None
+
+
+def _no_gpu(case: Case, what: str, fix: str, fact: str, *, mild: bool = False) -> Finding:
+    return Finding(
+        what,
+        severity=Severity.WARNING if mild else None,
+        confidence=Confidence.MEDIUM if mild else Confidence.HIGH,
+        effect="no libcuda and no device in the container: TensorFlow computes on the CPU",
+        fix=fix,
+        verify=_verify(case),
+        evidence=case.evidence(
+            fact,
+            "container.runtime",
+            "machine.engine.name",
+            "machine.engine.default_runtime",
+            "machine.engine.cdi_devices",
+            "machine.engine.nvidia_toolkit",
+        ),
+        likely=0.9,
+    )
+
+
+@rule("KD502", "cuda-requirement-unmet", Severity.ERROR, would_help="kdoctor scan --image IMAGE --machine node.json")
+def cuda_requirement_unmet(case: Case) -> Iterator[Finding]:
+    """The image's NVIDIA_REQUIRE_* expression fails on this machine.
+
+    ## Why is this bad?
+    The NVIDIA runtime refuses to start the container: "requirement error: unsatisfied condition: cuda>=12.8, please
+    update your driver to a newer version, or use an earlier cuda container".
+
+    ## How to fix
+    Update the driver, or use an image built on an older CUDA. Where minor-version compatibility would do (KD102 is
+    silent), `-e NVIDIA_DISABLE_REQUIRE=1` turns the check off.
+
+    ## How it is judged
+    As libnvidia-container does: a space means OR, a comma AND, several variables are ANDed; CUDA_VERSION without
+    NVIDIA_REQUIRE_CUDA stands for `cuda>=` its major and minor; NVIDIA_DISABLE_REQUIRE counts only with what Go reads
+    as true (`1`, `true`; not `yes`). In CDI mode, the runtime's default from nvidia-container-toolkit 1.18 on, nothing
+    is checked and the container starts: then it is a warning.
+
+    ## References
+    NVIDIA/libnvidia-container src/cli/dsl.c, NVIDIA/nvidia-container-toolkit internal/config/image/cuda_image.go
+    """
+    environment = known(case.software.image.environment)
+    variables = _variables(case)
+    expressions = requirements(variables)
+    if environment is None and not expressions:
+        applies(case.in_container, "no image")
+        need(case.software.image.environment)
+    applies(bool(expressions), "the image requires nothing of the driver")
+    need_gpu_case(case)
+    applies(not disabled(variables), "NVIDIA_DISABLE_REQUIRE turns the check off")
+    applies(known(case.container.gpus_requested) is not False, "no GPU is asked for the container")
+    driver = driver_version(case)
+    reported = known(case.machine.driver.cuda_version) or (cuda_reported_by(driver) if driver else None)
+    unmet = _unmet(case, expressions, reported, driver)
+    if unmet is None:
+        return
+    name, expression = unmet
+    enforced = _enforced(case)
+    wanted = lowest_cuda(expression)
+    what = f"this machine (driver {driver or 'unknown'}, CUDA {reported or 'unknown'}) does not meet the image's {name}"
+    short = expression if len(expression) < 80 else f"{expression[:60]}..."
+    yield Finding(
+        f"{what}: {short}",
+        severity=None if enforced else Severity.WARNING,
+        effect="the container does not start: 'unsatisfied condition'"
+        if enforced
+        else "the runtime's CDI mode does not check it: the container starts, and CUDA may fail in it",
+        fix=_meet(case, wanted, driver),
+        verify=_verify(case),
+        evidence=case.evidence(
+            f"{_IMAGE}.{name}",
+            "machine.driver.version",
+            "machine.driver.cuda_version",
+            "machine.gpus.0.name",
+            "machine.engine.nvidia_toolkit",
+        ),
+        likely=0.95,
+        thing=name,
+    )
+
+
+def _unmet(case: Case, expressions: dict[str, str], cuda: str | None, driver: str | None) -> tuple[str, str] | None:
+    """The first variable whose expression fails for a visible GPU; every one must pass for all of them.
+
+    Raises:
+        Unknown: none fails for certain, and one hangs on a fact that is not known.
+    """
+    gpus = known(case.machine.gpus)
+    places = [
+        Here(cuda, driver, gpu_capability(gpu), _brands(known(gpu.brand), known(gpu.name))) for gpu in gpus or ()
+    ] or [Here(cuda, driver, any_gpu=gpus is None)]
+    unsure = False
+    for name, expression in expressions.items():
+        for here in places:
+            verdict = holds(expression, here)
+            if verdict is False:
+                return name, expression
+            unsure = unsure or verdict is None
+    if unsure:
+        need(case.machine.driver.version if driver is None else case.machine.gpus)
+        raise Unknown("machine.gpus.brand")
+    return None
+
+
+def _brands(brand: str | None, name: str | None) -> frozenset[str] | None:
+    if brand:
+        return frozenset({brand.lower().removeprefix("nvml_brand_").replace("_", "").replace(" ", "")})
+    return brands_of(name) if name else None
+
+
+def _enforced(case: Case) -> bool:
+    """Whether the check is made at the start: by the hook (``--gpus``) and in the legacy mode, never in CDI mode."""
+    engine, runtime = case.machine.engine, known(case.container.runtime)
+    toolkit = known(engine.nvidia_toolkit)
+    if known(engine.name) == "podman":
+        return False
+    if runtime is None and known(case.container.gpus_requested):
+        runtime = known(engine.default_runtime)
+    return not (toolkit and at_least(toolkit, _CDI_SINCE) and "nvidia" in (runtime or ""))
+
+
+def _meet(case: Case, cuda: str | None, driver: str | None) -> str:
+    if cuda is None:
+        return "use an image whose requirement this machine meets"
+    branch = branch_for_cuda(cuda)
+    update = f"install an NVIDIA driver of branch R{branch.branch} or newer" if branch else "update the NVIDIA driver"
+    out = f"{update}, or use an image for an older CUDA"
+    runs = driver_runs(driver, cuda, driver_system(case)) if driver else None
+    return f"{out}; this driver runs CUDA {cuda} all the same: -e NVIDIA_DISABLE_REQUIRE=1" if runs else out
+
+
+@rule("KD503", "cuda-compat-unsuitable", Severity.ERROR, would_help="kdoctor scan --image IMAGE --machine node.json")
+def cuda_compat_unsuitable(case: Case) -> Iterator[Finding]:
+    """The cuda-compat libcuda that takes the driver's place does not suit this GPU or this driver branch.
+
+    ## Why is this bad?
+    Forward compatibility is made for data-centre GPUs (and Jetson), over certain driver branches. Anywhere else every
+    CUDA call fails: "forward compatibility was attempted on non supported HW" (804), "system has unsupported display
+    driver / cuda driver combination" (803), "kernel version ... does not match DSO version".
+
+    ## How to fix
+    Take the compat folder off LD_LIBRARY_PATH or out of the image, and rely on the host's driver; update that where it
+    is too old for the CUDA of the image.
+
+    ## How it is judged
+    Only where the compat library is the one in use: it is on LD_LIBRARY_PATH or found first, or the NVIDIA container
+    toolkit would put it first (it is newer than the driver, and its ELF note does not exclude the branch).
+
+    ## References
+    CUDA Compatibility guide, https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html
+    """
+    if known(case.software.cuda.compat_driver) is False:
+        raise Inapplicable("no cuda-compat")
+    compat = compat_in_use(case)
+    if compat is None:
+        version = need(case.software.cuda.compat_driver)
+        need_gpu_case(case)
+        if driver_version(case) is None:
+            need(case.machine.driver.version)
+        raise Inapplicable(f"the cuda-compat library {version} is there, but not in use")
+    need_gpu_case(case)
+    verdict = judge(case, compat)
+    if verdict.suits is None:
+        raise Unknown(verdict.fact, f"{verdict.why} is not known")
+    if verdict.suits:
+        return
+    label = (
+        f"the cuda-compat library {compat.version}"
+        if compat.version
+        else f"a cuda-compat library for CUDA {compat.cuda}"
+    )
+    yield Finding(
+        f"{label} takes the place of the driver's libcuda, and {verdict.why}",
+        confidence=Confidence.HIGH if compat.told_by != "software.cuda.compat_driver" else Confidence.MEDIUM,
+        effect="every CUDA call fails (error 803 or 804), and TensorFlow computes on the CPU",
+        fix=_without_compat(compat.told_by),
+        verify="python -c \"import ctypes; print(ctypes.CDLL('libcuda.so.1').cuInit(0))\" (must print 0)",
+        evidence=case.evidence(
+            "software.cuda.compat_driver",
+            "machine.driver.version",
+            "machine.driver.cuda_version",
+            compat.told_by,
+            f"{verdict.fact}.name" if verdict.fact.startswith("machine.gpus") else verdict.fact,
+        ),
+        likely=0.93,
+    )
+
+
+def _without_compat(told_by: str) -> str:
+    if told_by.endswith("LD_LIBRARY_PATH"):
+        return "take the compat folder off LD_LIBRARY_PATH; if CUDA then needs a newer driver, update the host's"
+    return "take cuda-compat out of the image (RUN rm -rf /usr/local/cuda*/compat), or update the host's driver"
