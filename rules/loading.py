@@ -1,0 +1,228 @@
+"""What the loader would find of the CUDA libraries that this TensorFlow opens. Nothing here registers a rule."""
+
+from __future__ import annotations
+
+import msgspec
+
+from doctor.case import Case
+from doctor.model.facts import Unknown, applies, known
+from doctor.model.snapshot import Library
+
+from . import requirements as reqs
+from .shared import TensorFlowBuild, tensorflow_facts
+from .tables import libraries as table
+from .tables.frameworks import search_fault
+from .tables.tensorflow import tensorflow_release
+from .tables.versions import major, numbers
+
+LIBRARIES = "software.cuda.libraries"
+TOOLKITS = "software.cuda.toolkits"
+
+Found = tuple[tuple[int, Library], ...]
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """One library that TensorFlow opens.
+
+    ``usable``: copies that the loader takes, in its order; ``unusable``: copies of the right name that it does not
+    find or cannot load; ``others``: copies of the same library under another name, that is of another version.
+    Each with its place in the snapshot's list.
+    """
+
+    want: table.Library
+    usable: Found = ()
+    unusable: Found = ()
+    others: Found = ()
+
+    @property
+    def missing(self) -> bool:
+        """No copy of the right name is there at all."""
+        return not self.usable and not self.unusable
+
+    @property
+    def soname(self) -> str:
+        """The name that is opened."""
+        return self.want.soname
+
+
+class State(msgspec.Struct, frozen=True):
+    """The CUDA side of an environment, seen from its TensorFlow build.
+
+    ``listed``: the libraries were looked for; ``complete``: and all of them are in the list; ``foreign_wheels``:
+    another framework may have brought CUDA wheels for itself; ``runtime_wheel``: the wheel with the right libcudart
+    is installed.
+    """
+
+    build: TensorFlowBuild
+    cuda: str
+    cudnn: str | None
+    opened: tuple[Opened, ...]
+    toolkits: tuple[str, ...] | None
+    listed: bool
+    complete: bool
+    foreign_wheels: bool
+    runtime_wheel: bool
+
+    @property
+    def required(self) -> tuple[Opened, ...]:
+        """What TensorFlow must load to register a GPU."""
+        return tuple(lib for lib in self.opened if lib.want.required)
+
+    @property
+    def toolkit_libraries(self) -> tuple[Opened, ...]:
+        """The required ones that a CUDA toolkit brings: all but cuDNN."""
+        return tuple(lib for lib in self.required if lib.want.library != "cudnn")
+
+    @property
+    def cudnn_library(self) -> Opened | None:
+        """cuDNN."""
+        return next((lib for lib in self.required if lib.want.library == "cudnn"), None)
+
+    @property
+    def fitting_toolkits(self) -> tuple[int, ...]:
+        """Places of the toolkits whose libraries bear the names that this build opens."""
+        want = {lib.want.library: lib.soname for lib in self.toolkit_libraries}
+        return tuple(i for i, version in enumerate(self.toolkits or ()) if toolkit_fits(version, want))
+
+    @property
+    def other_cuda(self) -> Found:
+        """Runtimes (libcudart) of another version, where none of the right one is there.
+
+        Wheels that another framework brought for itself do not count.
+        """
+        runtime = next((lib for lib in self.required if lib.want.library == "cudart"), None)
+        if runtime is None or not runtime.missing:
+            return ()
+        return tuple(
+            (i, lib) for i, lib in runtime.others if not (self.foreign_wheels and known(lib.origin) == "wheel")
+        )
+
+    @property
+    def version_differs(self) -> bool:
+        """CUDA is there, and no part of it is of the version that this build opens."""
+        runtime = [lib for lib in self.toolkit_libraries if lib.want.library == "cudart"]
+        if self.runtime_wheel or any(not lib.missing for lib in runtime):
+            return False
+        toolkits_differ = bool(self.toolkits) and not self.fitting_toolkits
+        return toolkits_differ or (bool(self.other_cuda) and not self.fitting_toolkits)
+
+    @property
+    def half_differs(self) -> tuple[Opened, ...]:
+        """The right runtime, but other libraries of the toolkit only under another name (cuSOLVER 11 for 10)."""
+        if self.version_differs:
+            return ()
+        return tuple(lib for lib in self.toolkit_libraries if lib.missing and lib.others)
+
+    @property
+    def nothing(self) -> bool:
+        """No library that this build could use, and no toolkit."""
+        return self.complete and self.toolkits == () and all(lib.missing for lib in self.required)
+
+
+def toolkit_fits(version: str, want: dict[str, str]) -> bool:
+    """Whether a toolkit's libraries bear these names (library → name)."""
+    names = {row.library: row.soname for row in table.sonames_for_cuda(version) if row.required}
+    return bool(names) and all(names.get(library) == soname for library, soname in want.items())
+
+
+def cuda_state(case: Case) -> State:
+    """The CUDA side of the case.
+
+    Raises:
+        Inapplicable: no TensorFlow, or none that uses NVIDIA's CUDA here.
+        Unknown: what the build needs is not known.
+    """
+    facts = case.software.tensorflow
+    applies(known(facts.present) is not False, "TensorFlow is not installed")
+    build = tensorflow_facts(case)
+    if reqs.system(case) == "darwin":
+        applies(False, "no CUDA on macOS")
+    applies(build.cuda_build is not False, "this TensorFlow has no CUDA")
+    release = tensorflow_release(reqs.tensorflow_version(case))
+    cuda = build.cuda_version or (release.cuda.version if release else None)
+    cudnn = build.cudnn_version or (release.cuda.cudnn if release else None)
+    if cuda is None:
+        raise Unknown("software.tensorflow.cuda_version")
+    rows = table.sonames_of_build(cuda, cudnn)
+    if not rows:
+        raise Unknown("software.tensorflow.cuda_version", f"the tables do not know the libraries of CUDA {cuda}")
+    libraries = known(case.software.cuda.libraries)
+    toolkits = known(case.software.cuda.toolkits)
+    return State(
+        build=build,
+        cuda=cuda,
+        cudnn=cudnn,
+        opened=tuple(_opened(case, row, libraries or ()) for row in rows),
+        toolkits=None if toolkits is None else tuple(v for t in toolkits if (v := known(t.version))),
+        listed=libraries is not None,
+        complete=libraries is not None and not case.is_partial(LIBRARIES),
+        foreign_wheels=case.package("torch", "jax") is not None,
+        runtime_wheel=any(row.wheel and case.package(row.wheel) for row in rows if row.library == "cudart"),
+    )
+
+
+def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> Opened:
+    usable: list[tuple[int, Library]] = []
+    unusable: list[tuple[int, Library]] = []
+    others: list[tuple[int, Library]] = []
+    windows = reqs.system(case) == "windows"
+    name = (row.dll if windows else None) or row.soname
+    for index, library in enumerate(libraries):
+        if known(library.origin) == "compat":
+            continue
+        if library.soname.lower() == name.lower():
+            bad = known(library.loadable) is False or known(library.on_path) is False
+            (unusable if bad else usable).append((index, library))
+        elif table.library_of_soname(library.soname) == row.library:
+            others.append((index, library))
+    return Opened(row, tuple(usable), tuple(unusable), tuple(others))
+
+
+def wheels_unseen(case: Case, state: State) -> str | None:
+    """Why this release does not find the wheels beside it, where the loader's answer itself is not in the snapshot."""
+    version = reqs.tensorflow_version(case)
+    package = reqs.tensorflow_package(case)
+    fault = search_fault(version) if version else None
+    if fault is None or (package is not None and known(package.installer) == "conda"):
+        return None
+    path = (known(case.software.environment) or {}).get("LD_LIBRARY_PATH", "")
+    first = [lib.usable[0][1] for lib in state.required if lib.usable]
+    untold = [lib for lib in first if known(lib.origin) == "wheel" and not _told(lib)]
+    return fault.fault if first and len(untold) == len(first) and "nvidia" not in path else None
+
+
+def _told(library: Library) -> bool:
+    return known(library.loadable) is not None or known(library.on_path) is not None
+
+
+def cudnn_found(case: Case, state: State) -> tuple[str, str] | None:
+    """The cuDNN that would be used, or that is there at all: its version and where the snapshot says so."""
+    library = state.cudnn_library
+    if library is not None:
+        for index, copy in (*library.usable, *library.unusable):
+            if version := known(copy.version):
+                return version, f"{LIBRARIES}.{index}"
+        for index, copy in library.others:
+            if not library.usable and not library.unusable and (version := known(copy.version) or soname_major(copy)):
+                return version, f"{LIBRARIES}.{index}"
+    told = known(case.software.cuda.cudnn_version)
+    return (told, "software.cuda.cudnn_version") if isinstance(told, str) and numbers(told) else None
+
+
+def soname_major(library: Library) -> str | None:
+    """``8`` of ``libcudnn.so.8``."""
+    tail = library.soname.rpartition(".so.")[2]
+    number = major(tail)
+    return None if number is None else str(number)
+
+
+def places(found: Found) -> tuple[str, ...]:
+    """The paths of these libraries in the snapshot."""
+    return tuple(f"{LIBRARIES}.{index}" for index, _ in found)
+
+
+def names(libraries: tuple[Opened, ...], most: int = 4) -> str:
+    """Their names, for a sentence."""
+    shown = [lib.soname for lib in libraries[:most]]
+    rest = len(libraries) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")

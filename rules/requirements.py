@@ -1,0 +1,230 @@
+"""Declared requirements, judged for the environment of the snapshot: its Python and its system, never ours.
+
+Nothing here registers a rule.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+
+import msgspec
+from packaging.markers import InvalidMarker, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from doctor.case import Case
+from doctor.model.facts import known
+from doctor.model.snapshot import Package, Requested
+
+from .tables.packages import distribution
+from .tables.tensorflow import Release, tensorflow_release
+
+_SYSTEMS = {
+    "linux": ("Linux", "linux", "posix", "linux"),
+    "windows": ("Windows", "win32", "nt", "windows"),
+    "darwin": ("Darwin", "darwin", "posix", "macos"),
+}
+_CHIPS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "arm64", "aarch64": "aarch64"}
+# pip's older METADATA writes `numpy (<2,>=1.19)`; packaging reads both, but not the spelling with `.*` after `<=`.
+_EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A requirement that somebody wrote, read: ``row`` as it stands in the snapshot, ``index`` its place there."""
+
+    row: Requested
+    index: int
+    requirement: Requirement
+    name: str
+    extras: frozenset[str]
+
+    @property
+    def file(self) -> str:
+        """The file (or ``command line``) that it stands in."""
+        return re.sub(r":\d+$", "", known(self.row.where) or "")
+
+    @property
+    def fact(self) -> str:
+        """Its path in the snapshot."""
+        return f"software.requested.{self.index}"
+
+
+@functools.lru_cache(maxsize=8192)
+def parse(text: str) -> Requirement | None:
+    """A requirement, or None for what is none."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def asked(case: Case) -> tuple[Asked, ...]:
+    """What was asked for, in the order of the snapshot; lines that are no requirement are left out."""
+    out = []
+    for index, row in enumerate(known(case.software.requested) or ()):
+        requirement = parse(row.requirement)
+        if requirement is not None:
+            extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
+            out.append(Asked(row, index, requirement, canonicalize_name(requirement.name), extras))
+    return tuple(out)
+
+
+def python_minor(case: Case) -> str | None:
+    """``3.11`` of the environment's Python; None where it is not known."""
+    parts = (known(case.software.python.version) or "").split(".")
+    return ".".join(parts[:2]) if len(parts) >= 2 and all(p.isdigit() for p in parts[:2]) else None
+
+
+def system(case: Case) -> str | None:
+    """``linux``, ``windows`` or ``darwin``; an image and what runs in WSL is Linux, whatever the machine."""
+    if case.in_container:
+        return "linux"
+    name = (known(case.machine.os) or "").lower()
+    if name in _SYSTEMS:
+        return name
+    return {"macos": "darwin", "win32": "windows"}.get(name)
+
+
+def chip(case: Case) -> str | None:
+    """The architecture that the Python was built for, else the machine's: ``x86_64``, ``aarch64``, ``arm64``, …"""
+    name = known(case.software.python.architecture) or known(case.machine.architecture)
+    return _CHIPS.get(name.lower(), name.lower()) if name else None
+
+
+def platforms(case: Case) -> tuple[str, ...] | None:
+    """The tables' names of the platforms that this may be; None where the system is not known.
+
+    An architecture that nobody told is x86_64 on Linux and Windows, and either one on macOS.
+    """
+    name, cpu = system(case), chip(case)
+    if name is None:
+        return None
+    if name == "darwin":
+        return (f"macos_{'arm64' if cpu == 'aarch64' else cpu}",) if cpu else ("macos_arm64", "macos_x86_64")
+    if name == "windows":
+        return (f"windows_{'amd64' if cpu in (None, 'x86_64') else cpu}",)
+    return (f"linux_{'aarch64' if cpu == 'arm64' else cpu or 'x86_64'}",)
+
+
+def marker_environment(case: Case) -> dict[str, str]:
+    """The marker variables that the snapshot tells; those that it does not tell are not in it."""
+    env: dict[str, str] = {"extra": ""}
+    version, minor = known(case.software.python.version), python_minor(case)
+    if version and minor:
+        env |= {"python_version": minor, "python_full_version": version if version.count(".") > 1 else f"{version}.0"}
+    if implementation := known(case.software.python.implementation):
+        env["implementation_name"] = implementation
+        env["platform_python_implementation"] = {"cpython": "CPython", "pypy": "PyPy"}.get(
+            implementation, implementation
+        )
+    if name := system(case):
+        platform_system, sys_platform, os_name, _ = _SYSTEMS[name]
+        env |= {"platform_system": platform_system, "sys_platform": sys_platform, "os_name": os_name}
+        cpu = chip(case)
+        if cpu:
+            env["platform_machine"] = "AMD64" if name == "windows" and cpu == "x86_64" else cpu
+    return env
+
+
+def holds(requirement: Requirement, environment: dict[str, str], extras: frozenset[str] = frozenset()) -> bool | None:
+    """Whether a requirement's marker holds; None where it rests on something that is not known."""
+    marker = requirement.marker
+    if marker is None:
+        return True
+    text = str(marker)
+    names = set(
+        re.findall(
+            r"\b(?:python_version|python_full_version|sys_platform|platform_system|platform_machine"
+            r"|os_name|implementation_name|platform_python_implementation|platform_release"
+            r"|platform_version|implementation_version)\b",
+            text,
+        )
+    )
+    answers: list[bool | None] = []
+    for extra in ("", *sorted(extras)):
+        if not names <= set(environment):
+            # What needs another extra does not hold, whatever the rest of its marker says.
+            wanted = {canonicalize_name(e) for e in _EXTRA.findall(text)}
+            answers.append(False if wanted and canonicalize_name(extra or "-") not in wanted else None)
+            continue
+        try:
+            answers.append(marker.evaluate({**environment, "extra": extra}))
+        except (InvalidMarker, UndefinedEnvironmentName):
+            answers.append(None)
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def declared(case: Case, package: Package, extras: frozenset[str] = frozenset()) -> Iterator[Requirement]:
+    """The requirements of an installed package that hold here; those that nobody can tell are left out."""
+    environment = marker_environment(case)
+    for text in known(package.requires) or ():
+        requirement = parse(text)
+        if requirement is not None and holds(requirement, environment, extras):
+            yield requirement
+
+
+def release_requirements(case: Case, release: Release, extra: str | None = None) -> Iterator[Requirement]:
+    """What the tables say that a TensorFlow release requires here (with ``extra``: what only that extra requires)."""
+    environment = marker_environment(case)
+    where = (platforms(case) or ("linux_x86_64",))[0]
+    texts = release.extras.get(extra, ()) if extra else release.requirements(where)
+    for text in texts:
+        requirement = parse(text)
+        if requirement is not None and holds(requirement, environment):
+            yield requirement
+
+
+def tensorflow_package(case: Case) -> Package | None:
+    """The installed distribution whose ``tensorflow`` folder is imported, as far as the packages tell."""
+    packages = known(case.software.packages) or ()
+    named = known(case.software.tensorflow.distribution)
+    if named and (package := case.package(canonicalize_name(named))):
+        return package
+    owners = [p for p in packages if (row := distribution(p.name)) is not None and row.owns_folder]
+    return next((p for p in owners if p.name == "tensorflow"), owners[0] if owners else None)
+
+
+def tensorflow_version(case: Case) -> str | None:
+    """The version of the installed TensorFlow."""
+    package = tensorflow_package(case)
+    return known(case.software.tensorflow.version) or (known(package.version) if package else None)
+
+
+def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:
+    """What the installed TensorFlow declares of a package: from its own METADATA, else from the tables."""
+    package = tensorflow_package(case)
+    if package is not None:
+        for requirement in declared(case, package):
+            if canonicalize_name(requirement.name) == name:
+                return requirement
+        if (known(package.installer) or "") == "conda":
+            return None
+    release = tensorflow_release(tensorflow_version(case))
+    if release is None:
+        return None
+    found = [r for r in release_requirements(case, release) if canonicalize_name(r.name) == name]
+    return found[0] if found else None
+
+
+def installer(case: Case, package: Package | None = None) -> str:
+    """The tool that manages the environment: ``conda``, ``uv`` or ``pip``."""
+    if package is not None and known(package.installer) in ("conda", "uv", "pip"):
+        return str(known(package.installer))
+    tensorflow = tensorflow_package(case)
+    if package is None and tensorflow is not None and known(tensorflow.installer) in ("conda", "uv", "pip"):
+        return str(known(tensorflow.installer))
+    return "pip"
+
+
+def install(case: Case, *requirements: str, package: Package | None = None) -> str:
+    """The command that installs these requirements with the tool in use."""
+    tool = installer(case, package)
+    if tool == "conda":
+        plain = [re.sub(r"\[.*?\]", "", text).replace("==", "=") for text in requirements]
+        return "conda install " + " ".join(f"'{text}'" for text in plain)
+    words = " ".join(f"'{text}'" for text in requirements)
+    return f"uv pip install {words}" if tool == "uv" else f"pip install {words}"
