@@ -1,4 +1,4 @@
-"""Put what is generated into the documents: the table of rules between ``<!-- rules:begin -->`` and ``<!-- rules:end -->``.
+"""Put what is generated into the documents: the table of rules, between the comments rules:begin and rules:end.
 
 python maintenance/update_docs.py --check | --write [FILE...]
 """

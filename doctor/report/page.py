@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from doctor.report import sanitize
@@ -17,9 +17,14 @@ _SEVERITY_WIDTH = 9
 def render_page(rule: Rule, context: Context) -> str:
     """A rule's whole page: code, name and default severity, then its text, headings bold where colours are wanted."""
     lines = [f"{_bold(rule.code, context)} {rule.name} ({rule.severity.value})", ""]
-    for line in rule.page.splitlines():
-        heading = line.removeprefix("## ") if line.startswith("## ") else ""
-        lines.append(_bold(heading, context) if heading else line)
+    for block in _blocks(rule.page):
+        heading = block[0].removeprefix("## ")
+        if heading != block[0]:
+            lines.append(_bold(heading, context))
+        elif len(block[0]) > context.width or len(block) > 1:
+            lines += textwrap.wrap(" ".join(block), context.width, break_long_words=False, break_on_hyphens=False)
+        else:
+            lines += block
     if rule.follows:
         lines += ["", f"Follows from: {', '.join(rule.follows)}"]
     if rule.would_help:
@@ -58,6 +63,29 @@ def rules_table(rules: Iterable[Rule]) -> str:
         summary = rule.summary.removesuffix(".").replace("|", "\\|")
         rows.append(f"| {rule.code} | {rule.name} | {rule.severity.value} | {summary} |")
     return "\n".join(rows) + "\n"
+
+
+def _blocks(page: str) -> Iterator[list[str]]:
+    """The page in pieces: a heading, a line that keeps its form, a fenced example, or a paragraph to be wrapped."""
+    paragraph: list[str] = []
+    fenced = False
+    for line in page.splitlines():
+        fence = line.startswith("```")
+        if fenced or fence or not line or line.startswith("## ") or _is_verbatim(line):
+            if paragraph:
+                yield paragraph
+                paragraph = []
+            yield [line]
+            fenced ^= fence
+        else:
+            paragraph.append(line)
+    if paragraph:
+        yield paragraph
+
+
+def _is_verbatim(line: str) -> bool:
+    """A list item, a table row or an indented line keeps its own line."""
+    return line.startswith(("- ", "* ", "|", " "))
 
 
 def _bold(text: str, context: Context) -> str:

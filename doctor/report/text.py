@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from doctor import __version__
 from doctor.model.report import Finding, Report, Severity
-from doctor.report import excerpt, sanitize, totals
+from doctor.report import changes, excerpt, sanitize, totals
 from doctor.report.context import Context
 from doctor.report.evidence import details
 
@@ -37,6 +37,9 @@ def render(report: Report, context: Context) -> str:
     lines: list[str] = []
     if not context.quiet:
         lines += [*_header(report, screen), "", *_head(report, screen), ""]
+    if report.changes is not None:
+        listed = changes.lines(report.changes, verbose=context.verbose)
+        lines += [screen.paint("Changes", "bold"), *(part for row in listed for part in screen.wrap_row(row)), ""]
     for group in _groups(report.findings):
         lines += [*_block(group, report, screen), ""]
     lines += _notes(report, screen)
@@ -69,6 +72,10 @@ class _Screen:
             break_long_words=False,
             break_on_hyphens=False,
         ) or [first.rstrip()]
+
+    def wrap_row(self, row: str) -> list[str]:
+        """A row of a table; one that is too long goes on below, indented."""
+        return [row] if len(row) <= self.context.width else self.wrap(row.strip(), "  ", "      ")
 
 
 def _header(report: Report, screen: _Screen) -> list[str]:
