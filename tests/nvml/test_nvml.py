@@ -16,6 +16,8 @@ from doctor.io.nvml import ChildNvml, loader_environment
 from doctor.payloads import nvml as payload
 from tests.nvml.fake import A100, T4, FakeNvml
 
+pytest_plugins = ["tests.nvml.fixtures"]
+
 BINDINGS = pytest.mark.parametrize("ctypes", [False, True], ids=["nvidia-ml-py", "ctypes"])
 
 # driver, the newest CUDA that it supports (cuda_driver.json of the project's tables)

@@ -1,4 +1,4 @@
-"""Fixtures around the fake NVML."""
+"""The fake NVML as a fixture, for any test module that says `pytest_plugins = ["tests.nvml.fixtures"]`."""
 
 from __future__ import annotations
 
