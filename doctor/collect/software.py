@@ -1273,7 +1273,7 @@ def parse_cache(data: bytes, machine: str, hwcaps: Sequence[str]) -> Dict[str, L
             order = ">" if data[start + 28] & 3 == 3 else "<"
             count = struct.unpack_from(order + "I", data, start + 20)[0]
             extension = struct.unpack_from(order + "I", data, start + 32)[0]
-            names = _cache_hwcaps(data, start, extension, order) if extension else []
+            names = _cache_hwcaps(data, extension, start, order) if extension else []
             rows = [struct.unpack_from(order + "IIIIQ", data, start + 48 + 24 * i) for i in range(min(count, 100000))]
             strings = start
         elif data.startswith(b"ld.so-1.7.0"):
@@ -1296,14 +1296,15 @@ def parse_cache(data: bytes, machine: str, hwcaps: Sequence[str]) -> Dict[str, L
     return found
 
 
-def _cache_hwcaps(data: bytes, start: int, extension: int, order: str) -> List[str]:
-    magic, count = struct.unpack_from(order + "II", data, start + extension)
+def _cache_hwcaps(data: bytes, extension: int, start: int, order: str) -> List[str]:
+    """The names of the glibc-hwcaps levels in a cache; the extension's offsets count from the start of the file."""
+    magic, count = struct.unpack_from(order + "II", data, extension)
     if magic != 0xEAA42174:
         return []
     for index in range(min(count, 64)):
-        tag, _flags, offset, size = struct.unpack_from(order + "IIII", data, start + extension + 8 + 16 * index)
+        tag, _flags, offset, size = struct.unpack_from(order + "IIII", data, extension + 8 + 16 * index)
         if tag == 1:
-            places = struct.unpack_from(order + "%dI" % (min(size, 4096) // 4), data, start + offset)
+            places = struct.unpack_from(order + "%dI" % (min(size, 4096) // 4), data, offset)
             return [_cstring(data, start + place) for place in places]
     return []
 

@@ -131,7 +131,7 @@ def test_an_editable_install_by_path_is_one_distribution(python: Path, tmp_path:
     """PEP 660 with a path line: the dist-info is editable, and the egg-info beside the source is not a second one."""
     source = tmp_path / "project/src"
     put(source, {"tensorflow/__init__.py": "", "mine.egg-info/PKG-INFO": "Name: mine\nVersion: 0.1\n"})
-    url = '{"url": "file://%s", "dir_info": {"editable": true}}' % (tmp_path / "project")
+    url = f'{{"url": "file://{tmp_path}/project", "dir_info": {{"editable": true}}}}'
     put(tmp_path / "env", dist_info(site_of(python), "mine", "0.1", **{"direct_url.json": url, "INSTALLER": "pip\n"}))
     put(tmp_path / "env", {f"{site_of(python)}/__editable__.mine-0.1.pth": f"{source}\n"})
     document = collect(python, environment())
@@ -151,7 +151,7 @@ def test_an_editable_install_by_finder_is_read_as_text(python: Path, tmp_path: P
     files[f"{site}/__editable__.keras-3.0.pth"] = (
         "import __editable___keras_3_0_finder; __editable___keras_3_0_finder.install()"
     )
-    url = '{"url": "file://%s", "dir_info": {"editable": true}}' % source
+    url = f'{{"url": "file://{source}", "dir_info": {{"editable": true}}}}'
     put(tmp_path / "env", {**files, **dist_info(site, "keras", "3.0", **{"direct_url.json": url})})
     document = collect(python, environment())
     agree(document, normal_start(python))

@@ -22,7 +22,9 @@ def interpreters() -> list[str]:
         pyenv = shutil.which("pyenv")
         roots = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))]
         if pyenv:
-            roots.append(Path(subprocess.run([pyenv, "root"], capture_output=True, text=True).stdout.strip() or "/"))
+            roots.append(
+                Path(subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip() or "/")
+            )
         for root in roots:
             named += [str(path) for path in sorted(root.glob("versions/3.*/bin/python3"))]
         named += [path for minor in range(6, 15) if (path := shutil.which(f"python3.{minor}"))]
@@ -45,7 +47,8 @@ def test_every_python_runs_the_collector_and_agrees_with_it(base: str, tmp_path:
     """What run mode and static mode find in a venv of that Python is what its normal start finds."""
     if not base:
         pytest.skip("no CPython found: set KDOCTOR_TEST_PYTHONS")
-    made = subprocess.run([base, "-m", "venv", "--without-pip", str(tmp_path / "env")], capture_output=True, timeout=60)
+    command = [base, "-m", "venv", "--without-pip", str(tmp_path / "env")]
+    made = subprocess.run(command, capture_output=True, timeout=60, check=False)
     if made.returncode != 0:
         pytest.skip(f"{base} cannot make a venv: {made.stderr.decode(errors='replace')[-200:]}")
     python = tmp_path / "env/bin/python"
