@@ -45,38 +45,10 @@ class _Gpus(Table, frozen=True, kw_only=True):
 
 _BRACKETS = re.compile(r"\(.*?\)")
 _MEMORY = re.compile(r"\bmig \d+g\.\d+gb|\d+ ?gb")
-_IGNORED = frozenset(
-    [
-        "nvidia",
-        "corporation",
-        "graphics",
-        "gpu",
-        "laptop",
-        "mobile",
-        "notebook",
-        "max",
-        "q",
-        "with",
-        "design",
-        "refresh",
-        "rev",
-        "lhr",
-        "tensor",
-        "core",
-        "pcie",
-        "sxm",
-        "sxm2",
-        "sxm3",
-        "sxm4",
-        "sxm5",
-        "dgxs",
-        "fhhl",
-        "nvl",
-        "hbm2",
-        "hbm2e",
-        "hbm3",
-        "hbm3e",
-    ]
+_NOISE = re.compile(
+    r"""\b(?: nvidia | corporation | graphics | gpu | laptop | mobile | notebook | max\ q | with | design | refresh
+        | rev | lhr | tensor | core | pcie | sxm\d? | dgxs | fhhl | nvl | hbm\d?e? )\b""",
+    re.VERBOSE,
 )
 
 
@@ -115,7 +87,7 @@ def _key(name: str) -> tuple[str, ...]:
     """The words of a product name that tell the product: without maker, form factor, memory and laptop marks."""
     text = _BRACKETS.sub(" ", name.lower())
     text = _MEMORY.sub(" ", text.replace("-", " ").replace("/", " "))
-    return tuple(word for word in text.split() if word not in _IGNORED)
+    return tuple(_NOISE.sub(" ", text).split())
 
 
 @functools.cache

@@ -73,6 +73,12 @@ class Release(Row, frozen=True, kw_only=True):
     cpu_flags: dict[str, tuple[str, ...]]
     yanked: bool
     legacy: bool = False
+    min_glibc_of_python: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def glibc_for(self, platform: str = "linux_x86_64", python: str | None = None) -> str | None:
+        """The least glibc that the wheel for a platform needs; old wheels for Python 3.7 need a newer one."""
+        short = ".".join((python or "").split(".")[:2])
+        return self.min_glibc_of_python.get(short) or self.min_glibc.get(platform)
 
     def requirements(self, platform: str = "linux_x86_64") -> tuple[str, ...]:
         """The declared requirements of the wheel for a platform, extras left out."""

@@ -1,4 +1,4 @@
-"""The compatibility tables: every row has its source, and the look-ups answer as NVIDIA's and TensorFlow's documents do."""
+"""The compatibility tables: every row has its source, and the look-ups answer as the documents do."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_cuda_of_a_release(version: str, cuda_version: str, cudnn: str) -> None:
 
 
 def test_where_the_cuda_build_is() -> None:
-    """No CUDA on native Windows from 2.11 on, none on aarch64, and none in plain `tensorflow` before 1.15 and in 2.0."""
+    """No CUDA on native Windows from 2.11 on, none on aarch64, and none in plain `tensorflow` before 1.15."""
     release = tensorflow.tensorflow_release
     assert release("2.10.1").has_cuda("windows_amd64")
     assert not release("2.11.0").has_cuda("windows_amd64")
@@ -403,7 +403,7 @@ def knowledge(name: str) -> dict[str, Any]:
 
 
 def test_releases_agree_with_the_verified_facts() -> None:
-    """CUDA, cuDNN, capabilities, Pythons, glibc and requirements of each verified release are in the table unchanged."""
+    """CUDA, cuDNN, capabilities, Pythons, glibc and requirements of each verified release stand in the table."""
     for version, fact in knowledge("tensorflow")["releases"].items():
         release = tensorflow.tensorflow_release(version)
         assert release is not None
