@@ -374,17 +374,27 @@ def _reap(child: int, seconds: float) -> "Optional[int]":
         time.sleep(0.005)
 
 
-def main(argv: "List[str]") -> int:
-    """Print the answer as one JSON document. argv: the path of pynvml.py; without it, ctypes."""
-    if argv:
-        import importlib.util
+def load_pynvml(path: str) -> "Any":
+    """nvidia-ml-py's module from its file, without the site-packages around it. Raises whatever the file raises."""
+    import importlib.util
 
-        spec = importlib.util.spec_from_file_location("pynvml", argv[0])  # type: Any
-        nvml = importlib.util.module_from_spec(spec)  # type: Any
-        sys.modules["pynvml"] = nvml  # its own code looks itself up there
-        spec.loader.exec_module(nvml)
-    else:
-        nvml = CtypesNvml()
+    folder, name = os.path.split(path)
+    parts = [folder] if name == "__init__.py" else None  # the older package of the same name is a folder
+    spec = importlib.util.spec_from_file_location("pynvml", path, submodule_search_locations=parts)  # type: Any
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["pynvml"] = module  # its own code looks itself up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(argv: "List[str]") -> int:
+    """Print the answer as one JSON document. argv: the path of pynvml.py; without it, or if it is broken, ctypes."""
+    nvml = CtypesNvml()  # type: Any
+    if argv:
+        try:
+            nvml = load_pynvml(argv[0])
+        except Exception:  # a broken installation of the binding says nothing about the driver
+            pass
     sys.stdout.write(json.dumps(ask(nvml)) + "\n")
     return 0
 

@@ -25,14 +25,29 @@ def collect_machine(
     `environ` defaults to this process's; `nvml` and `engine` to the real ones. `offline`: no engine behind a network is
     asked. Never raises for what it finds; takes as long as the slowest of the three, at most NVML's time limit.
     """
-    env = os.environ if environ is None else environ
+    env = driver_environment(root, os.environ if environ is None else environ)
     ask_nvml = nvml if nvml is not None else ChildNvml(environ=env)
     ask_engine = engine if engine is not None else DockerEngine(env, root, offline=offline)
     with ThreadPoolExecutor(2) as pool:
         driver, container_engine = pool.submit(ask_nvml), pool.submit(ask_engine.facts)
-        found = collector.collect(root, loader_environment(env), driver.result)
+        found = collector.collect(root, env, driver.result)
         _join_engine(found, container_engine.result())
     return found
+
+
+def driver_environment(root: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a loader finds the host driver's libcuda before a cuda-compat one.
+
+    NVML asks that library for the newest CUDA that the driver supports, and an image may have put cuda-compat's folder
+    into ld.so.cache, where taking it off LD_LIBRARY_PATH does not help.
+    """
+    env = loader_environment(environ)
+    copies = [path for path, _ in collector.find_library(collector.Root(root), env, "libcuda.so.1")]
+    own = [path for path in copies if not collector.COMPAT.search(path)]
+    if own and own[0] != copies[0]:
+        folders = [own[0].rpartition("/")[0], env.get("LD_LIBRARY_PATH", "")]
+        env["LD_LIBRARY_PATH"] = ":".join(folder for folder in folders if folder)
+    return env
 
 
 def _join_engine(found: dict[str, Any], engine: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -176,6 +177,38 @@ def test_a_binding_that_cannot_be_read_is_a_reason(fake_nvml: FakeNvml, tmp_path
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"garbage\n"
     child = ChildNvml(environ=fake_nvml(), runner=lambda argv, **options: _run_instead(command, **options))
     assert child() == payload.unanswered("NVML gave no answer that can be read")
+
+
+@pytest.mark.parametrize("shape", ["module", "package", "broken"])
+def test_the_binding_is_loaded_whatever_its_shape(fake_nvml: FakeNvml, tmp_path: Path, shape: str) -> None:
+    """nvidia-ml-py's single file, the older package of the same name, and ctypes in place of a broken one."""
+    path = tmp_path / ("pynvml.py" if shape == "module" else "pynvml/__init__.py")
+    path.parent.mkdir(exist_ok=True)
+    real = importlib.util.find_spec("pynvml")
+    assert real is not None
+    assert real.origin is not None
+    if shape == "package":
+        shutil.copy(real.origin, path.parent / "nvml.py")
+        text = (path.parent / "nvml.py").read_text().replace("sys.modules[__name__]", "sys.modules['pynvml.nvml']")
+        (path.parent / "nvml.py").write_text(text)
+        path.write_text("from .nvml import *\n")
+    else:
+        path.write_text("import nowhere_to_be_found\n" if shape == "broken" else Path(real.origin).read_text())
+    command = [sys.executable, "-I", "-S", "-B", str(Path(payload.__file__)), str(path)]
+    child = ChildNvml(environ=fake_nvml(gpus=[A100]), runner=lambda argv, **options: _run_instead(command, **options))
+    assert child()["gpus"][0]["name"] == A100["name"]
+
+
+def test_nvidia_ml_py_is_what_the_doctor_uses(fake_nvml: FakeNvml) -> None:
+    """The child is handed the installed nvidia-ml-py; ctypes is only for where there is none."""
+    seen: list[list[str]] = []
+
+    def spy(argv: list[str], **options: Any) -> Any:
+        seen.append(list(argv))
+        return _run_instead(argv, **options)
+
+    ChildNvml(environ=fake_nvml(gpus=[A100]), runner=spy)()
+    assert Path(seen[0][-1]).name == "pynvml.py"
 
 
 def _run_instead(command: list[str], **options: Any) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 from doctor.io.nvml import ChildNvml
 from doctor.model.wire import decode_snapshot
 from doctor.payloads.nvml import unanswered
-from doctor.targets.machine import collect_machine
+from doctor.targets.machine import collect_machine, driver_environment
+from tests.collect.test_machine import TRIPLET, Machine, ld_so_cache
 from tests.nvml.fake import A100, FakeNvml
 
 pytest_plugins = ["tests.nvml.fixtures"]
@@ -88,3 +89,15 @@ def test_a_hanging_driver_costs_its_limit(fake_nvml: FakeNvml) -> None:
     assert time.monotonic() - started < 4
     assert found["machine"]["driver"]["cuda_version"] == {"missing": "NVML did not answer within 0.5 s"}
     assert "cores" in found["machine"]["cpu"]
+
+
+def test_nvml_is_made_to_ask_the_driver_s_own_libcuda(tmp_path: Path) -> None:
+    """Where the image's cuda-compat stands in ld.so.cache, the driver's folder goes first; else nothing is changed."""
+    machine = Machine(tmp_path)
+    machine.library(f"/usr/lib/{TRIPLET}/libcuda.so.1")
+    assert "LD_LIBRARY_PATH" not in driver_environment(str(tmp_path), {})
+    machine.library("/usr/local/cuda-12.9/compat/libcuda.so.1")
+    paths = ["/usr/local/cuda-12.9/compat/libcuda.so.1", f"/usr/lib/{TRIPLET}/libcuda.so.1"]
+    machine.write("/etc/ld.so.cache", ld_so_cache([("libcuda.so.1", path) for path in paths]))
+    environ = driver_environment(str(tmp_path), {"LD_LIBRARY_PATH": "/opt/x"})
+    assert environ["LD_LIBRARY_PATH"].split(":")[:2] == [f"/usr/lib/{TRIPLET}", "/opt/x"]
