@@ -1,0 +1,225 @@
+"""From probes, stages and configurations to the name of what changed, from what to what."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from doctor.canary.canonical import Plain, changes, snake
+from doctor.canary.distance import PROBE_THRESHOLDS, Distances
+from doctor.canary.record import InitializerProbe, Record
+
+# The scale of an initializer whose spread is within 3 % of it; the closest two (glorot and lecun here) are 11 % apart.
+_SCALE_TOLERANCE = 0.03
+_FLOAT32_BITS = 24
+
+
+class Cause(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """One thing that changed: what, from what, to what, and the probes and stages that show it."""
+
+    what: str
+    from_: str
+    to: str
+    evidence: tuple[str, ...]
+    suspects: tuple[str, ...] = ()
+
+
+def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
+    """Every default that changed, seeds first, as far as it can be named.
+
+    A probe that fires names its default. A stage over its threshold with no probe behind it is named only by a
+    configuration that differs in that part; else it stays unexplained.
+    """
+    fired, exceeded = distances.fired(), distances.exceeded()
+    found = _seeds(a, b)
+    precision = _precision(a, b, distances, fired, exceeded)
+    if precision is not None:
+        found.append(precision)
+    if "initializer" in fired:
+        found.append(Cause("initializer", *_initializers(a, b, distances), evidence=("probes.initializer",)))
+    for what, probes, describe in (
+        ("optimizer", ("optimizer", "resting"), _optimizers),
+        ("loss", ("loss",), _losses),
+        ("layer", ("layer.relu", "layer.softmax", "layer.none", "identity"), _layers),
+    ):
+        evidence = tuple(f"probes.{name}" for name in probes if name in fired)
+        configured = _configured(a, b, what)
+        # In another precision every probe fires: only what is also configured otherwise is a cause of its own.
+        if evidence and (precision is None or configured):
+            found.append(Cause(what, *(configured or describe(a, b)), evidence=evidence))
+    if not found and exceeded:
+        found += _by_configuration(a, b, exceeded)
+    return found
+
+
+def initializer_name(probe: InitializerProbe) -> str:
+    """The family and scale that a layer's weights show: `glorot_uniform`, or what is nearest to it."""
+    if not probe.sd or probe.kurtosis is None:
+        return f"constant {probe.mean:g}" if probe.mean is not None else "not finite"
+    fan_in, fan_out = probe.shape
+    scales = {
+        "glorot": math.sqrt(2.0 / (fan_in + fan_out)),
+        "he": math.sqrt(2.0 / fan_in),
+        "lecun": math.sqrt(1.0 / fan_in),
+    }
+    family = "uniform" if probe.kurtosis < 2.1 else "normal" if probe.kurtosis < 2.7 else "untruncated_normal"
+    name, scale = min(scales.items(), key=lambda item: abs(probe.sd / item[1] - 1.0) if probe.sd else math.inf)
+    ratio = probe.sd / scale
+    if abs(ratio - 1.0) <= _SCALE_TOLERANCE:
+        return f"{name}_{family}"
+    return f"{family} of standard deviation {probe.sd:.3g} ({ratio:.3g} times {name}'s)"
+
+
+def kept_bits(record: Record) -> int | None:
+    """How many bits of its input a Dense with weight 1 keeps: 24 in float32, 11 in float16 and TF32, 8 in bfloat16."""
+    errors = [abs(error) for error in record.probes.layer.identity if error is not None]
+    worst = max(errors, default=0.0)
+    if len(errors) < len(record.probes.layer.identity):
+        return None
+    # Rounding to n bits errs by at most 2**-n of the value; eight irrational values come close to half of that or more.
+    return min(_FLOAT32_BITS, math.floor(-math.log2(worst))) if worst else _FLOAT32_BITS
+
+
+def _seeds(a: Record, b: Record) -> list[Cause]:
+    honoured = a.probes.seed.honoured, b.probes.seed.honoured
+    if all(honoured):
+        return []
+    names = [_seed_name(record) for record in (a, b)]
+    return [Cause("seed", names[0], names[1], evidence=("probes.seed",))]
+
+
+def _seed_name(record: Record) -> str:
+    if record.probes.seed.honoured:
+        return "honoured"
+    return "one seed gives different draws" if not record.probes.seed.repeats else "different seeds give the same draws"
+
+
+def _precision(
+    a: Record, b: Record, distances: Distances, fired: tuple[str, ...], exceeded: tuple[str, ...]
+) -> Cause | None:
+    """Another number format, if numbers differ with it: by policy, floatx, output type, or bits lost on the way."""
+    if not fired and not exceeded:
+        return None
+    evidence = tuple(f"probes.{name}" for name in fired if name.startswith(("layer", "identity"))) + tuple(
+        f"stages.{name}" for name in exceeded[:1]
+    )
+    for key in ("policy", "floatx"):
+        first, second = (str(record.config.get(key)) for record in (a, b))
+        if first != second:
+            return Cause("precision", first, second, (f"config.{key}", *evidence))
+    types = a.probes.layer.output_dtype, b.probes.layer.output_dtype
+    if types[0] != types[1]:
+        return Cause("precision", *types, evidence=("probes.layer.output_dtype", *evidence))
+    if distances.probes["identity"] <= PROBE_THRESHOLDS["identity"]:
+        return None
+    bits = kept_bits(a), kept_bits(b)
+    # A layer that scales or shifts its output loses bits of the identity too, but of every layer's result alike.
+    if None in bits or bits[0] == bits[1] or not _rounds_only(a, b):
+        return None
+    return Cause("precision", f"{bits[0]} bits", f"{bits[1]} bits", ("probes.identity", *evidence))
+
+
+def _rounds_only(a: Record, b: Record) -> bool:
+    """Whether exact inputs (small integers) pass unharmed in both records: then only rounding was added."""
+    exact = [
+        (x, y)
+        for x, y in zip(a.probes.layer.none, b.probes.layer.none, strict=False)
+        if x is not None and y is not None
+    ]
+    whole = [(x, y) for x, y in exact if x == int(x) and abs(x) <= 64]
+    return bool(whole) and all(x == y for x, y in whole)
+
+
+def _configured(a: Record, b: Record, what: str) -> tuple[str, str] | None:
+    """What two configurations say differently of one component, as words; None where they agree."""
+    found = dict(changes(a.config.get(what), b.config.get(what)))
+    if what == "layer":
+        for key in [key for key in found if key == "dtype" or key.endswith("_initializer")]:
+            del found[key]
+    if what == "optimizer":
+        classes = a.config.get("optimizer_class"), b.config.get("optimizer_class")
+        if classes[0] != classes[1] and None not in classes:
+            found["class"] = str(classes[0]), str(classes[1])
+    if not found:
+        return None
+    return _settings(found, 0), _settings(found, 1)
+
+
+def _settings(found: dict[str, tuple[Plain, Plain]], side: int) -> str:
+    return ", ".join(f"{key}={_shown(values[side])}" for key, values in found.items())
+
+
+def _shown(value: Plain) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _initializers(a: Record, b: Record, distances: Distances) -> tuple[str, str]:
+    weights = set(distances.initializer) != {"bias"}
+    key = "kernel_initializer" if weights else "bias_initializer"
+    told = [_option(record.config.get("layer"), key) for record in (a, b)]
+    if told[0] != told[1] and None not in told:
+        return str(told[0]), str(told[1])
+    if not weights:
+        ranges = [record.probes.initializer.bias for record in (a, b)]
+        return f"bias in {ranges[0]}", f"bias in {ranges[1]}"
+    names = [initializer_name(record.probes.initializer) for record in (a, b)]
+    if names[0] != names[1]:
+        return names[0], names[1]
+    spreads = [
+        f"{name} of standard deviation {r.probes.initializer.sd:.4g}" for name, r in zip(names, (a, b), strict=True)
+    ]
+    return spreads[0], spreads[1]
+
+
+def _option(config: Any, key: str) -> str | None:
+    value = config.get(key) if isinstance(config, dict) else None
+    return snake(str(value)) if value is not None else None
+
+
+def _optimizers(a: Record, b: Record) -> tuple[str, str]:
+    """The first gradient that is answered otherwise; gradients stand in pairs of both signs, 1e-12 to 1e3."""
+    for step, (first, second) in enumerate(
+        zip(a.probes.optimizer.response, b.probes.optimizer.response, strict=False), 1
+    ):
+        for at in range(len(first) - 2, -1, -2):
+            x, y = first[at], second[at]
+            if x is None or y is None or abs(x - y) > PROBE_THRESHOLDS["optimizer"] * max(abs(x), abs(y)):
+                gradient = 10.0 ** (at // 2 - 12)
+                words = f"for a gradient of {gradient:g}" + (
+                    f" after {(1, 2, 7, 8)[step - 1]} steps" if step > 1 else ""
+                )
+                return f"{_value(x)} {words}", f"{_value(y)} {words}"
+    resting = a.probes.optimizer.resting[0], b.probes.optimizer.resting[0]
+    return f"{_value(resting[0])} where nothing pulls", f"{_value(resting[1])} where nothing pulls"
+
+
+def _losses(a: Record, b: Record) -> tuple[str, str]:
+    pairs = list(zip(a.probes.loss, b.probes.loss, strict=False))
+    x, y = next(((x, y) for x, y in pairs if x != y), (None, None))
+    return f"loss {_value(x)} on fixed predictions", f"loss {_value(y)} on fixed predictions"
+
+
+def _layers(a: Record, b: Record) -> tuple[str, str]:
+    for activation in ("relu", "softmax", "none"):
+        rows = list(zip(getattr(a.probes.layer, activation), getattr(b.probes.layer, activation), strict=False))
+        for x, y in rows:
+            if x is None or y is None or abs(x - y) > PROBE_THRESHOLDS["layer"] * max(1.0, abs(x), abs(y)):
+                words = f"Dense({'activation=' + activation if activation != 'none' else ''}) gives"
+                return f"{words} {_value(x)}", f"{words} {_value(y)}"
+    return "Dense passes its input on", "Dense changes its input"
+
+
+def _value(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.6g}"
+
+
+def _by_configuration(a: Record, b: Record, exceeded: tuple[str, ...]) -> list[Cause]:
+    found = []
+    for what in ("layer", "loss", "optimizer"):
+        configured = _configured(a, b, what)
+        if configured is not None:
+            evidence = (f"stages.{exceeded[0]}", f"config.{what}")
+            found.append(Cause(what, *configured, evidence=evidence))
+    return found
