@@ -8,7 +8,8 @@ from doctor.case import Case
 from doctor.model.facts import known
 from doctor.model.snapshot import Library
 
-from .shared import driver_system, gpus_seen, nvidia_hardware, older, same_version
+from .measure import gpus_seen
+from .shared import driver_system, nvidia_hardware, older, same_version
 from .tables.cuda import branch_of, cuda_reported_by, forward_compat, forward_compatible_class
 from .tables.gpus import dropped_by_driver
 from .tables.versions import major, numbers

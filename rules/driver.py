@@ -1,4 +1,4 @@
-"""The NVIDIA driver: is it there, does it fit together, and does it run the CUDA that is used (KD101 to KD105)."""
+"""The NVIDIA driver: is it there, and of a version for this CUDA and this GPU (KD101, KD102, KD111)."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from collections.abc import Iterator
 
 import msgspec
 
-from doctor.model.facts import Inapplicable, Unknown, applies, known, need
+from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version, judge
-from .fitting import CHECK_GPUS, driver_runs, install, least_driver, newest_release
-from .shared import driver_system, gpus_seen, need_gpu_case, nvidia_hardware, older, same_version, tensorflow_facts
+from .fitting import driver_runs, install, least_driver, newest_release
+from .measure import ON_CPU, SNAPSHOT, facts_of, gpus_seen, lowered, measured, not_under_wsl, which
+from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
 from .tables.cuda import cuda_reported_by
-from .tables.gpus import last_driver_branch
+from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.versions import major, major_minor, numbers
 
 _NO_DRIVER = ("NVML_ERROR_DRIVER_NOT_LOADED", "NVML_ERROR_LIBRARY_NOT_FOUND")
-_SNAPSHOT = "kdoctor snapshot, run on the machine itself, then kdoctor check --machine node.json"
-_WSL_LIBRARIES = "/usr/lib/wsl/"
-ON_CPU = "TensorFlow says so in one log line and computes on the CPU"
 
 
-def _not_under_wsl(case: Case) -> None:
-    applies(not known(case.machine.wsl), "WSL uses the driver of Windows (KD105)")
-    applies(known(case.machine.os) != "darwin", "there is no NVIDIA driver for macOS")
-
-
-@rule("KD101", "driver-missing", Severity.ERROR, follows=("KD501", "KD111"), would_help=_SNAPSHOT)
+@rule("KD101", "driver-missing", Severity.ERROR, follows=("KD501", "KD111"), would_help=SNAPSHOT)
 def driver_missing(case: Case) -> Iterator[Finding]:
     """A GPU is there or meant to be used, and no NVIDIA driver is loaded.
 
@@ -49,7 +42,7 @@ def driver_missing(case: Case) -> Iterator[Finding]:
     NVIDIA Driver Installation Guide, https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
     """
     need_gpu_case(case)
-    _not_under_wsl(case)
+    not_under_wsl(case)
     driver = case.machine.driver
     present = known(driver.present)
     if present is None and known(driver.error) in _NO_DRIVER:
@@ -100,7 +93,7 @@ class _Used(msgspec.Struct, frozen=True):
     fact: str
 
 
-@rule("KD102", "driver-too-old", Severity.ERROR, follows=("KD103", "KD105"), would_help=_SNAPSHOT)
+@rule("KD102", "driver-too-old", Severity.ERROR, follows=("KD103", "KD105"), would_help=SNAPSHOT)
 def driver_too_old(case: Case) -> Iterator[Finding]:
     """The NVIDIA driver is older than the CUDA that is used needs.
 
@@ -210,246 +203,41 @@ def _newer_driver(case: Case, driver: str, cuda: str, system: str) -> str:
     return f"{update}, or {instead}" if instead and uses_tensorflow and system == "linux" else update
 
 
-@rule("KD103", "driver-library-mismatch", Severity.ERROR, follows=("KD503", "KD105"), would_help=_SNAPSHOT)
-def driver_library_mismatch(case: Case) -> Iterator[Finding]:
-    """The loaded kernel module and the driver's user-space libraries (libcuda, NVML) are of different versions.
+@rule("KD111", "driver-dropped-gpu", Severity.ERROR, would_help=SNAPSHOT)
+def driver_dropped_gpu(case: Case) -> Iterator[Finding]:
+    """The installed driver branch no longer supports this GPU's architecture.
 
     ## Why is this bad?
-    The two halves of the driver only talk to their own kind. Every CUDA call fails, `nvidia-smi` says
-    "Driver/library version mismatch", and TensorFlow computes on the CPU.
+    NVIDIA's driver leaves out old architectures: Kepler after branch R470, Maxwell, Pascal and Volta after R580. A
+    later driver installs without complaint and then finds no device.
 
     ## How to fix
-    Newer libraries than the module mean that the driver was updated while the old module stayed loaded: restart, or
-    unload and load the modules. An older libcuda is a leftover of another installation that is found first: remove it.
-    In a container it is a libcuda that the image brings along: remove it there, the runtime mounts the host's.
+    Install the last branch that knows the GPU, and hold the package so that no update replaces it.
 
     ## References
-    NVML API reference, NVML_ERROR_LIB_RM_VERSION_MISMATCH
+    CUDA Toolkit, driver and architecture matrix,
+    https://docs.nvidia.com/datacenter/tesla/drivers/cuda-toolkit-driver-and-architecture-matrix.html
     """
-    _not_under_wsl(case)
-    applies(known(case.machine.os) != "windows", "on Windows both halves are installed as one")
     need_gpu_case(case)
-    driver = case.machine.driver
-    error = known(driver.error) or ""
-    if known(driver.present) is False:
-        raise Inapplicable("no NVIDIA driver is loaded (KD101)")
-    module = driver_version(case)
-    compat = compat_in_use(case)
-    library = known(driver.libcuda_version)
-    if library and compat is not None and compat.told_by == "machine.driver.libcuda_version":
-        raise Inapplicable("the libcuda in use is that of a cuda-compat package (KD503)")
-    management = _nvml_driver(known(driver.nvml_version))
-    other = next((v for v in (library, management) if v and module and not same_version(v, module)), None)
-    if other is None and error != "NVML_ERROR_LIB_RM_VERSION_MISMATCH":
-        need(driver.kernel_module_version if module is None else driver.libcuda_version)
+    driver = driver_version(case) or known(case.machine.driver.libcuda_version)
+    if driver is None:
+        driver = need(case.machine.driver.version)
+    verdicts = [(gpu, capability, dropped_by_driver(capability, driver)) for gpu, capability in measured(case)]
+    bad = [(gpu, capability) for gpu, capability, dropped in verdicts if dropped]
+    if not bad:
+        if any(dropped is None for _, _, dropped in verdicts):
+            raise Unknown("machine.driver.version", f"the tables do not know driver {driver} or this GPU")
         return
-    which = "libcuda" if other == library else "NVML"
+    gpu, capability = bad[0]
+    last = last_driver_branch(capability)
     yield Finding(
-        f"the kernel module of the driver is {module}, {which} is {other}"
-        if other and module
-        else "the driver's kernel module and its libraries are of different versions",
-        effect="every CUDA call fails, and TensorFlow computes on the CPU",
-        fix=_agree(case, module, other),
-        verify="nvidia-smi",
-        evidence=case.evidence(
-            "machine.driver.kernel_module_version",
-            "machine.driver.libcuda_version",
-            "machine.driver.libcuda_path",
-            "machine.driver.nvml_version",
-            "machine.driver.error",
-        ),
+        f"driver {driver} no longer supports {which(bad)}; the last branch that does is R{last}",
+        severity=lowered(case, bad),
+        effect="the driver finds no device, and TensorFlow computes on the CPU",
+        fix=f"install the driver of branch R{last} and hold it (Ubuntu: sudo apt-get install nvidia-driver-{last} && "
+        f"sudo apt-mark hold nvidia-driver-{last})",
+        verify="nvidia-smi -L",
+        evidence=case.evidence(*facts_of(case, bad, "machine.driver.version", "machine.driver.libcuda_version")),
         likely=0.95,
-    )
-
-
-def _nvml_driver(version: str | None) -> str | None:
-    """The driver version in NVML's own: ``12.535.104.05`` is NVML of CUDA 12 and driver 535.104.05."""
-    match = re.match(r"(?:\d{1,2}\.)?(\d{3}\.\d+(?:\.\d+)?)$", version or "")
-    return match[1] if match else None
-
-
-def _agree(case: Case, module: str | None, library: str | None) -> str:
-    if case.in_container:
-        return "remove libcuda and the NVIDIA driver packages from the image: the runtime mounts those of the host"
-    if module and library and older(library, module):
-        return "find the leftover library with ldconfig -p | grep libcuda, remove its package, then sudo ldconfig"
-    return "restart the machine: the driver was updated and the old kernel module is still loaded (sudo reboot)"
-
-
-_LOST = {
-    "NVML_ERROR_GPU_IS_LOST": (
-        "has lost the GPU",
-        "restart the machine; look for Xid errors with sudo dmesg | grep Xid",
-    ),
-    "NVML_ERROR_RESET_REQUIRED": ("wants the GPU to be reset", "sudo nvidia-smi --gpu-reset, or restart the machine"),
-    "NVML_ERROR_NO_PERMISSION": (
-        "refuses access to the GPU",
-        "give the user access to /dev/nvidia* (ls -l /dev/nvidia*; sudo usermod -aG video $USER, then log in again)",
-    ),
-    "NVML_ERROR_IRQ_ISSUE": ("gets no interrupts from the GPU", "restart the machine; look at sudo dmesg | grep NVRM"),
-    "NVML_ERROR_UNKNOWN": ("cannot reach the GPU", "restart the machine; look at sudo dmesg | grep NVRM"),
-}
-
-
-@rule("KD104", "gpu-device-inaccessible", Severity.ERROR, follows=("KD501", "KD111", "KD103"), would_help=_SNAPSHOT)
-def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
-    """The driver is loaded, but the GPU cannot be reached: device nodes are missing or denied, or the GPU is lost.
-
-    ## Why is this bad?
-    CUDA opens `/dev/nvidiactl`, `/dev/nvidia-uvm` and `/dev/nvidia0` and the like. Without any one of them `cuInit`
-    fails with CUDA_ERROR_UNKNOWN or CUDA_ERROR_NO_DEVICE, and TensorFlow computes on the CPU.
-
-    ## How to fix
-    Missing nodes: `sudo nvidia-modprobe -u -c=0` makes them. Denied ones: let the user into the group that owns them.
-    In a container that lost its GPU ("Failed to initialize NVML: Unknown Error" some time after the start): the
-    systemd cgroup driver took the device rules away; make the links with
-    `sudo nvidia-ctk system create-dev-char-symlinks --create-all`, or use CDI, and start the container again.
-
-    ## References
-    NVIDIA Container Toolkit, troubleshooting: containers losing access to GPUs
-    NVIDIA driver README, chapter "nvidia-modprobe"
-    """
-    _not_under_wsl(case)
-    applies(known(case.machine.os) != "windows", "Windows has no device nodes")
-    need_gpu_case(case)
-    driver = case.machine.driver
-    if known(driver.present) is False:
-        raise Inapplicable("no NVIDIA driver is loaded (KD101)")
-    error = known(driver.error) or ""
-    if error in _LOST:
-        what, fix = _LOST[error]
-        yield _unreachable(case, f"the driver {what} ({error})", _in_container(case) or fix)
-        return
-    need(driver.present)
-    listed = known(case.machine.gpus)
-    if listed is not None and not listed and known(case.machine.pci_gpus):
-        yield _unreachable(
-            case, "the driver lists no GPU, although one is in the machine", _LOST["NVML_ERROR_UNKNOWN"][1]
-        )
-        return
-    nodes = known(case.machine.device_nodes) or ()
-    denied = [
-        node.path
-        for node in nodes
-        if _is_needed(node.path) and (known(node.readable) is False or known(node.writable) is False)
-    ]
-    if denied:
-        yield _unreachable(case, f"{_and(denied)} may not be opened by this user", _LOST["NVML_ERROR_NO_PERMISSION"][1])
-        return
-    missing = _missing_nodes(need(case.machine.devices))
-    if missing:
-        make = "sudo nvidia-modprobe -u -c=0 (it loads nvidia-uvm and makes the device nodes)"
-        yield _unreachable(
-            case, f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing", _in_container(case) or make
-        )
-
-
-def _unreachable(case: Case, what: str, fix: str) -> Finding:
-    return Finding(
-        f"the NVIDIA driver is loaded, but {what}",
-        effect="cuInit fails, and TensorFlow computes on the CPU",
-        fix=fix,
-        verify="ls -l /dev/nvidia* && nvidia-smi",
-        evidence=case.evidence(
-            "machine.driver.present",
-            "machine.driver.error",
-            "machine.devices",
-            "machine.pci_gpus",
-            "machine.engine.cgroup_driver",
-        ),
-        likely=0.85,
-    )
-
-
-def _is_needed(node: str) -> bool:
-    return node in ("/dev/nvidiactl", "/dev/nvidia-uvm") or bool(re.fullmatch(r"/dev/nvidia\d+", node))
-
-
-def _missing_nodes(nodes: tuple[str, ...]) -> list[str]:
-    missing = [node for node in ("/dev/nvidiactl", "/dev/nvidia-uvm") if node not in nodes]
-    if not any(re.fullmatch(r"/dev/nvidia\d+", node) for node in nodes):
-        missing.insert(0, "/dev/nvidia0")
-    return missing
-
-
-def _and(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _in_container(case: Case) -> str | None:
-    """What to do where the process that looked runs in a container."""
-    if case.subject.kind != "container" and known(case.machine.virtualization) not in ("docker", "podman", "container"):
-        return None
-    if known(case.machine.engine.cgroup_driver) == "systemd":
-        return (
-            "on the host: sudo nvidia-ctk system create-dev-char-symlinks --create-all, then start the container again"
-        )
-    return "start the container with its GPUs (docker run --gpus all, a CDI device, or nvidia.com/gpu in the pod)"
-
-
-@rule("KD105", "wsl-gpu-path", Severity.ERROR, would_help=_SNAPSHOT)
-def wsl_gpu_path(case: Case) -> Iterator[Finding]:
-    """Inside WSL, the GPU is not reached by way of the Windows driver.
-
-    ## Why is this bad?
-    Under WSL 2 the driver is the Windows one. It shows itself as `/dev/dxg` and as `/usr/lib/wsl/lib/libcuda.so.1`. A
-    Linux driver package brings another libcuda that knows nothing of it; WSL 1 has no GPU at all.
-
-    ## How to fix
-    Install the driver on Windows only, and no Linux driver inside WSL (`cuda-toolkit`, never `cuda` or
-    `cuda-drivers`). Remove what is there, then `sudo ldconfig`; start WSL anew with `wsl --shutdown`.
-
-    ## References
-    CUDA on WSL user guide, https://docs.nvidia.com/cuda/wsl-user-guide/
-    """
-    if not (generation := need(case.machine.wsl)):
-        raise Inapplicable("not under WSL")
-    need_gpu_case(case)
-    if generation is not True and generation == 1:
-        yield _under_wsl(case, "WSL 1 has no access to a GPU", "on Windows: wsl --set-version <distribution> 2", ())
-        return
-    driver = case.machine.driver
-    first = _first_libcuda(case)
-    if first is not None and not first[0].startswith(_WSL_LIBRARIES):
-        yield _under_wsl(
-            case,
-            f"libcuda comes from {first[0]}, not from the Windows driver's folder /usr/lib/wsl/lib",
-            "remove the Linux driver: sudo apt-get purge 'libnvidia-compute-*' 'nvidia-driver-*', then sudo ldconfig",
-            (first[1],),
-        )
-        return
-    devices = known(case.machine.devices)
-    if known(driver.present) is False or (
-        devices is not None and "/dev/dxg" not in devices and not known(driver.present)
-    ):
-        yield _under_wsl(
-            case,
-            "the Windows driver is not seen inside WSL",
-            "update Windows, its NVIDIA driver and WSL (wsl --update), then wsl --shutdown and start again",
-            ("machine.devices", "machine.driver.present"),
-        )
-        return
-    if first is None:
-        need(driver.present)
-
-
-def _first_libcuda(case: Case) -> tuple[str, str] | None:
-    """The path of the libcuda that the loader finds first, and the fact that tells it."""
-    if not case.in_container:
-        for at, library in enumerate(known(case.software.cuda.libraries) or ()):
-            path = known(library.path)
-            if library.soname == "libcuda.so.1" and path and known(library.on_path) is not False:
-                return path, f"software.cuda.libraries.{at}"
-    path = known(case.machine.driver.libcuda_path)
-    return (path, "machine.driver.libcuda_path") if path else None
-
-
-def _under_wsl(case: Case, what: str, fix: str, facts: tuple[str, ...]) -> Finding:
-    return Finding(
-        what,
-        effect=ON_CPU,
-        fix=fix,
-        verify=f"/usr/lib/wsl/lib/nvidia-smi && {CHECK_GPUS}",
-        evidence=case.evidence("machine.wsl", *facts),
-        likely=0.95,
+        thing=gpu.name,
     )

@@ -13,10 +13,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from doctor.case import Case
-from doctor.model.facts import Inapplicable, Unknown, known, need
-from doctor.model.snapshot import Gpu
+from doctor.model.facts import Inapplicable, Unknown, known
 
-from .tables.gpus import chip_of_pci, compute_capability_of, compute_capability_of_pci
 from .tables.tensorflow import CudaBuild, GpuCode, Release, tensorflow_release
 from .tables.versions import version as parse_version
 
@@ -268,45 +266,3 @@ def driver_system(case: Case) -> str:
     """Whose numbers the driver bears: under WSL it is the Windows driver."""
     wsl = known(case.machine.wsl)
     return "windows" if wsl or known(case.machine.os) == "windows" else "linux"
-
-
-def gpu_capability(gpu: Gpu) -> str | None:
-    """The compute capability of a GPU: as NVML says, else by its product name."""
-    return known(gpu.compute_capability) or compute_capability_of(known(gpu.name))
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """A GPU that is there: ``name`` for a person, ``capability`` like ``8.6``, ``fact`` its path in the snapshot."""
-
-    name: str
-    capability: str | None
-    fact: str
-
-
-def gpus_seen(case: Case) -> tuple[Seen, ...]:
-    """The GPUs of the machine: as NVML lists them, else (no driver) the NVIDIA devices on the PCI bus.
-
-    Raises:
-        Unknown: neither list is known.
-    """
-    listed = known(case.machine.gpus)
-    if listed:
-        return tuple(
-            Seen(known(gpu.name) or f"GPU {at}", gpu_capability(gpu), f"machine.gpus.{at}")
-            for at, gpu in enumerate(listed)
-        )
-    pci = known(case.machine.pci_gpus)
-    if pci is None:
-        if listed is None:
-            need(case.machine.gpus)
-        return ()
-    return tuple(
-        Seen(_chip_name(device), compute_capability_of_pci(device), f"machine.pci_gpus.{at}")
-        for at, device in enumerate(pci)
-        if device.lower().startswith(NVIDIA_VENDOR)
-    )
-
-
-def _chip_name(device: str) -> str:
-    chip = chip_of_pci(device)
-    return f"NVIDIA {chip.chip} ({device})" if chip else f"NVIDIA device {device}"

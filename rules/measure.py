@@ -1,0 +1,105 @@
+"""What the rules about driver, GPU and containers have in common: the GPUs that are there. Registers no rule."""
+
+from __future__ import annotations
+
+import msgspec
+
+from doctor.case import Case
+from doctor.model.facts import Unknown, applies, known, need
+from doctor.model.report import Severity
+from doctor.model.snapshot import Gpu
+
+from .shared import NVIDIA_VENDOR
+from .tables.gpus import chip_of_pci, compute_capability_of, compute_capability_of_pci
+
+SNAPSHOT = "kdoctor snapshot, run on the machine itself, then kdoctor check --machine node.json"
+ON_CPU = "TensorFlow says so in one log line and computes on the CPU"
+IMAGE_VARIABLES = "software.image.environment"
+
+
+def container_variables(case: Case) -> dict[str, str]:
+    """The variables that the container runtime sees: the image's, and over them the container's own."""
+    own = known(case.software.environment) or {} if case.in_container else {}
+    return {**(known(case.software.image.environment) or {}), **own}
+
+
+def start_and_look(case: Case) -> str:
+    """The command that shows whether the image gets a GPU."""
+    return f"docker run --rm --gpus all {known(case.software.image.reference) or 'IMAGE'} nvidia-smi"
+
+
+def gpu_capability(gpu: Gpu) -> str | None:
+    """The compute capability of a GPU: as NVML says, else by its product name."""
+    return known(gpu.compute_capability) or compute_capability_of(known(gpu.name))
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A GPU that is there: ``name`` for a person, ``capability`` like ``8.6``, ``fact`` its path in the snapshot."""
+
+    name: str
+    capability: str | None
+    fact: str
+
+
+def gpus_seen(case: Case) -> tuple[Seen, ...]:
+    """The GPUs of the machine: as NVML lists them, else (no driver) the NVIDIA devices on the PCI bus.
+
+    Raises:
+        Unknown: neither list is known.
+    """
+    listed = known(case.machine.gpus)
+    if listed:
+        return tuple(
+            Seen(known(gpu.name) or f"GPU {at}", gpu_capability(gpu), f"machine.gpus.{at}")
+            for at, gpu in enumerate(listed)
+        )
+    pci = known(case.machine.pci_gpus)
+    if pci is None:
+        if listed is None:
+            need(case.machine.gpus)
+        return ()
+    return tuple(
+        Seen(_chip_name(device), compute_capability_of_pci(device), f"machine.pci_gpus.{at}")
+        for at, device in enumerate(pci)
+        if device.lower().startswith(NVIDIA_VENDOR)
+    )
+
+
+def _chip_name(device: str) -> str:
+    chip = chip_of_pci(device)
+    return f"NVIDIA {chip.chip} ({device})" if chip else f"NVIDIA device {device}"
+
+
+def not_under_wsl(case: Case) -> None:
+    applies(not known(case.machine.wsl), "WSL uses the driver of Windows (KD105)")
+    applies(known(case.machine.os) != "darwin", "there is no NVIDIA driver for macOS")
+
+
+def measured(case: Case) -> list[tuple[Seen, str]]:
+    """The GPUs with their compute capability.
+
+    Raises:
+        Unknown: of no GPU is it known.
+    """
+    seen = gpus_seen(case)
+    out = [(gpu, gpu.capability) for gpu in seen if gpu.capability]
+    if seen and not out:
+        raise Unknown(f"{seen[0].fact}.compute_capability")
+    return out
+
+
+def which(gpus: list[tuple[Seen, str]]) -> str:
+    return ", ".join(dict.fromkeys(f"{gpu.name} (compute capability {capability})" for gpu, capability in gpus))
+
+
+def facts_of(case: Case, gpus: list[tuple[Seen, str]], *more: str) -> tuple[str, ...]:
+    paths = []
+    for gpu, _ in gpus:
+        listed = gpu.fact.startswith("machine.gpus")
+        paths += [f"{gpu.fact}.name", f"{gpu.fact}.compute_capability"] if listed else [gpu.fact]
+    return (*paths, *more)
+
+
+def lowered(case: Case, bad: list[tuple[Seen, str]]) -> Severity | None:
+    """A warning where another GPU of the machine serves: TensorFlow leaves the bad one out."""
+    return Severity.WARNING if len(bad) < len(gpus_seen(case)) else None
