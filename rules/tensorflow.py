@@ -1,0 +1,208 @@
+"""The TensorFlow that is installed: a build without CUDA, native Windows, two distributions in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.utils import canonicalize_name
+
+from doctor.model.facts import applies, known, need
+from doctor.model.snapshot import Package
+from doctor.rule import Case, Finding, Severity, rule
+
+from . import requirements as reqs
+from .cuda import CHECK, SNAPSHOT
+from .shared import CPU_DISTRIBUTIONS, gpu_wish, need_gpu_case, tensorflow_facts
+from .tables.packages import distribution
+from .tables.tensorflow import tensorflow_release
+from .tables.versions import allows
+from .tables.versions import version as version_of
+
+_LAST_WINDOWS_CUDA = (2, 10)
+PACKAGES = "software.packages"
+
+
+@rule("KD301", "tensorflow-cpu-build", Severity.ERROR, follows=("KD303",), would_help=SNAPSHOT)
+def tensorflow_cpu_build(case: Case) -> Iterator[Finding]:
+    """The installed TensorFlow is built without CUDA, and a GPU is there or expected.
+
+    `tensorflow-cpu`, `tensorflow-intel`, wheels for aarch64 and macOS and conda's `cpu_`, `mkl_` and `eigen_` builds
+    hold no CUDA code; no library and no driver changes that.
+
+    ## Why is this bad?
+    TensorFlow trains on the CPU and says nothing about the GPU beside it.
+
+    ## How to fix
+    Install the build with CUDA: `pip install 'tensorflow[and-cuda]'` on x86_64 Linux, `tensorflow=*=*cuda*` from
+    conda-forge, NVIDIA's container image on aarch64.
+
+    ## References
+    `tensorflow/python/platform/build_info.py` (is_cuda_build); tensorflow.org/install/pip.
+    """
+    applies(known(case.software.tensorflow.present) is not False, "TensorFlow is not installed")
+    build = tensorflow_facts(case)
+    system = reqs.system(case)
+    applies(system != "darwin", "no CUDA on macOS")
+    applies(not _windows_without_cuda(case), "native Windows: tensorflow-native-windows says it")
+    need_gpu_case(case)
+    if build.cuda_build is None:
+        need(case.software.tensorflow.cuda_build)
+    if build.cuda_build is not False:
+        return
+    wish = "the user" if known(case.snapshot.expects.gpu) else gpu_wish(case)
+    name = build.distribution or "TensorFlow"
+    text = reqs.tensorflow_version(case) or ""
+    yield Finding(
+        f"{name} {text} is built without CUDA, and a GPU {'is expected' if wish else 'is there'}".replace("  ", " "),
+        severity=None if wish else Severity.WARNING,
+        effect="TensorFlow trains on the CPU",
+        fix=_cuda_build(case, name, text),
+        verify="python -c \"import tensorflow as tf; print(tf.sysconfig.get_build_info()['is_cuda_build'])\"",
+        evidence=case.evidence(
+            "software.tensorflow.distribution",
+            "software.tensorflow.version",
+            "software.tensorflow.cuda_build",
+            "machine.architecture",
+            "machine.gpus.0.name",
+        ),
+        likely=0.8,
+        thing="tensorflow",
+    )
+
+
+def _cuda_build(case: Case, name: str, text: str) -> str:
+    package = reqs.tensorflow_package(case)
+    if package is not None and known(package.installer) == "conda":
+        return f"conda install -c conda-forge 'tensorflow={text}=*cuda*'"
+    if reqs.chip(case) not in (None, "x86_64"):
+        return (
+            "use NVIDIA's TensorFlow container (nvcr.io/nvidia/tensorflow) or NVIDIA's wheel for this board: "
+            "the wheels on the index for this architecture hold no CUDA"
+        )
+    release = tensorflow_release(text)
+    wanted = "tensorflow[and-cuda]" if release is None or "and-cuda" in release.extras else "tensorflow"
+    command = reqs.install(case, f"{wanted}=={text}" if release and text else wanted)
+    remove = "uv pip uninstall" if reqs.installer(case) == "uv" else "pip uninstall -y"
+    return f"{remove} {name} && {command}" if name in CPU_DISTRIBUTIONS else command
+
+
+def _windows_without_cuda(case: Case) -> bool:
+    version = version_of(reqs.tensorflow_version(case))
+    return reqs.system(case) == "windows" and version is not None and version.release[:2] > _LAST_WINDOWS_CUDA
+
+
+@rule("KD302", "tensorflow-native-windows", Severity.ERROR, would_help=SNAPSHOT)
+def tensorflow_native_windows(case: Case) -> Iterator[Finding]:
+    """TensorFlow 2.11 or later on native Windows: no GPU can be used.
+
+    2.10 was the last release with CUDA on native Windows. Since then pip installs tensorflow-intel, a CPU build.
+
+    ## Why is this bad?
+    No driver, toolkit or cuDNN changes it; TensorFlow trains on the CPU.
+
+    ## How to fix
+    Install TensorFlow inside WSL2 (`pip install 'tensorflow[and-cuda]'` there), or stay with 2.10 and CUDA 11.2.
+
+    ## References
+    tensorflow.org/install/pip#windows-native; TensorFlow 2.11 release notes.
+    """
+    system = reqs.system(case)
+    if system is None:
+        need(case.machine.os)
+    applies(system == "windows", "not native Windows")
+    applies(known(case.software.tensorflow.present) is not False, "TensorFlow is not installed")
+    applies(case.package("tensorflow-directml-plugin") is None, "TensorFlow uses the GPU through DirectML")
+    version = version_of(reqs.tensorflow_version(case))
+    if version is None:
+        need(case.software.tensorflow.version)
+        return
+    if version.release[:2] <= _LAST_WINDOWS_CUDA:
+        return
+    need_gpu_case(case)
+    yield Finding(
+        f"TensorFlow {version} cannot use a GPU on native Windows: 2.10 was the last release that could",
+        effect="TensorFlow trains on the CPU, whatever CUDA and driver are installed",
+        fix="install it inside WSL2: wsl --install, then there: pip install 'tensorflow[and-cuda]' "
+        "(or on Windows: pip install 'tensorflow<2.11' with Python 3.7 to 3.10 and CUDA 11.2)",
+        verify=CHECK,
+        evidence=case.evidence(
+            "machine.os", "software.tensorflow.version", "machine.gpus.0.name", "software.cuda.toolkits"
+        ),
+        likely=0.95,
+        thing="tensorflow",
+    )
+
+
+@rule("KD303", "tensorflow-overlap", Severity.ERROR, would_help=SNAPSHOT)
+def tensorflow_overlap(case: Case) -> Iterator[Finding]:
+    """Two distributions own the folder `tensorflow`: which one is imported depends on the order of installation.
+
+    ## Why is this bad?
+    Files of two builds lie mixed in one folder. A CPU build may have overwritten the GPU build; removing one removes
+    files of the other; pip does not notice.
+
+    ## How to fix
+    Remove both, then install one.
+
+    ## References
+    tensorflow.org/install/pip; openai/baselines issue 146.
+    """
+    packages = need(case.software.packages)
+    owners = _owners(case, packages)
+    told = known(case.software.tensorflow.owners)
+    names = [canonicalize_name(n) for n in told] if told is not None else [packages[i].name for i in owners]
+    if len(set(names)) < 2:
+        case.complete(PACKAGES)
+        return
+    names = list(dict.fromkeys(names))
+    keep = _keep(names)
+    text = reqs.tensorflow_version(case)
+    release = tensorflow_release(text)
+    remove = "uv pip uninstall" if reqs.installer(case) == "uv" else "pip uninstall -y"
+    pin = f"=={release.version}" if release and release.version == text else ""
+    yield Finding(
+        f"{' and '.join(names)} are installed into one folder: they overwrite each other",
+        effect="which build is imported depends on the order of installation",
+        fix=f"{remove} {' '.join(names)} && {reqs.install(case, keep + pin)}",
+        verify='python -c "import tensorflow as tf; print(tf.__version__, tf.sysconfig.get_build_info())"',
+        evidence=case.evidence(*(f"{PACKAGES}.{i}" for i in owners), "software.tensorflow.owners"),
+        likely=0.95,
+        thing=",".join(sorted(names)),
+    )
+
+
+def _owners(case: Case, packages: tuple[Package, ...]) -> list[int]:
+    """Places of the distributions that install the folder, those left out that another one only requires."""
+    found = []
+    for index, package in enumerate(packages):
+        row = distribution(package.name)
+        if row is None or not row.owns_folder or known(package.installer) == "conda":
+            continue
+        version = known(package.version)
+        if row.stub and version and allows(row.stub, version):
+            continue
+        found.append(index)
+    by_name = {packages[i].name: packages[i] for i in found}
+    required = {name for name in by_name for other in by_name.values() if name in _requires(other)}
+    if required:
+        # The parent is a shell where it requires the build for this platform (tensorflow-intel, tensorflow-macos).
+        found = [i for i in found if packages[i].name in required or not required & _requires(packages[i])]
+    return found
+
+
+def _requires(package: Package) -> set[str]:
+    """The builds that a TensorFlow distribution requires on some platform, by METADATA or by the tables."""
+    texts = list(known(package.requires) or ())
+    release = tensorflow_release(known(package.version))
+    if package.name == "tensorflow" and release is not None:
+        texts += [t for some in (release.requires, *release.requires_elsewhere.values()) for t in some]
+    read = (reqs.parse(text) for text in texts)
+    names = {canonicalize_name(r.name) for r in read if r is not None}
+    return {n for n in names if n != package.name and (row := distribution(n)) is not None and row.owns_folder}
+
+
+def _keep(names: list[str]) -> str:
+    """The distribution to stay: the one with CUDA where there is one."""
+    if "tensorflow" in names or "tensorflow-gpu" in names:
+        return "tensorflow"
+    return next((n for n in names if n not in CPU_DISTRIBUTIONS), names[0])
