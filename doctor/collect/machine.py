@@ -318,7 +318,7 @@ def _nvidia(
     )
     driver = read_driver(files, env, wsl)
     join_driver(driver, answer, files.exists("/sys/module/nvidia"))
-    gpus = answer.get("gpus")
+    gpus = answer.get("gpus", missing("NVML gave no answer"))
     if not isinstance(gpus, list):
         gpus = gpus_of_kernel(files) or gpus
     if driver["present"] is False:

@@ -4,7 +4,6 @@ One stdlib-only file for CPython 3.6 and later that imports nothing of doctor: t
 what a snapshot takes of the answers. The doctor asks through the docker SDK (`doctor.io.engine`) and shares `describe`.
 """
 
-import http.client
 import json
 import os
 import socket
@@ -62,26 +61,22 @@ def describe(version: "Mapping[str, Any]", info: "Mapping[str, Any]") -> "Dict[s
     return result
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, seconds: float) -> None:
-        http.client.HTTPConnection.__init__(self, "localhost", timeout=seconds)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def _get(path: str, question: str, seconds: float) -> "Dict[str, Any]":
-    connection = _SocketConnection(path, seconds)
+    import http.client  # 20 ms that only a machine with an engine need spend
+
+    connection = http.client.HTTPConnection("localhost", timeout=seconds)
     try:
-        connection.request("GET", question)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(seconds)
+        connection.sock.connect(path)
+        connection.request("GET", question, headers={"Connection": "close"})
         answer = connection.getresponse()
         data = json.loads(answer.read(MAX_ANSWER).decode("utf-8"))
         if answer.status != 200 or not isinstance(data, dict):
             raise ValueError("it answered %d" % answer.status)
         return data
+    except http.client.HTTPException as error:
+        raise ValueError(str(error)) from error
     finally:
         connection.close()
 
@@ -100,7 +95,7 @@ def ask(environ: "Mapping[str, str]", seconds: float = SECONDS) -> "Dict[str, An
             return {"missing": "unix://%s: no answer in time" % path}
         except OSError as error:
             return {"missing": "unix://%s: %s" % (path, error.strerror or error)}
-        except (ValueError, http.client.HTTPException) as error:
+        except ValueError as error:
             return {"missing": "unix://%s: the answer is not the Docker API's: %s" % (path, str(error)[:MAX_FIELD])}
         result = {"present": True, "endpoint": "unix://" + path}  # type: Dict[str, Any]
         result.update(describe(version, info))

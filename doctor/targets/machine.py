@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from doctor.collect import machine as collector
@@ -28,11 +28,29 @@ def collect_machine(
     env = driver_environment(root, os.environ if environ is None else environ)
     ask_nvml = nvml if nvml is not None else ChildNvml(environ=env)
     ask_engine = engine if engine is not None else DockerEngine(env, root, offline=offline)
-    with ThreadPoolExecutor(2) as pool:
-        driver, container_engine = pool.submit(ask_nvml), pool.submit(ask_engine.facts)
-        found = collector.collect(root, env, driver.result)
-        _join_engine(found, container_engine.result())
+    driver, container_engine = _Later(ask_nvml), _Later(ask_engine.facts)
+    found = collector.collect(root, env, driver.result)
+    _join_engine(found, container_engine.result())
     return found
+
+
+class _Later(threading.Thread):
+    """An answer that is being fetched (concurrent.futures would cost 15 ms of import for two questions)."""
+
+    def __init__(self, question: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(daemon=True)
+        self.question = question
+        self.answer: dict[str, Any] = {"missing": "the question failed inside kdoctor"}
+        self.start()
+
+    def run(self) -> None:
+        """Ask, in the thread."""
+        self.answer = self.question()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for the answer."""
+        self.join()
+        return self.answer
 
 
 def driver_environment(root: str, environ: Mapping[str, str]) -> dict[str, str]:
