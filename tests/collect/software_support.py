@@ -1,4 +1,4 @@
-"""What the tests of the software collector share: fabricated trees, two ways to start it, the interpreter's own word."""
+"""What the tests of the software collector share: trees, two ways to start it, the interpreter's own word."""
 
 from __future__ import annotations
 

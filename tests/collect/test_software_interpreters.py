@@ -19,21 +19,18 @@ def interpreters() -> list[str]:
     """Pythons named in KDOCTOR_TEST_PYTHONS (separated by ":"), else pyenv's and those on PATH, one of each release."""
     named = [p for p in os.environ.get("KDOCTOR_TEST_PYTHONS", "").split(":") if p]
     if not named:
-        pyenv = shutil.which("pyenv")
         roots = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))]
-        if pyenv:
-            roots.append(
-                Path(subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip() or "/")
-            )
+        if pyenv := shutil.which("pyenv"):
+            said = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
+            roots += [Path(said)] if said else []
         for root in roots:
             named += [str(path) for path in sorted(root.glob("versions/3.*/bin/python3"))]
         named += [path for minor in range(6, 15) if (path := shutil.which(f"python3.{minor}"))]
     found: dict[str, str] = {}
     for path in named:
         try:
-            done = subprocess.run(
-                [path, "-IS", "-c", "import sys; print(sys.version)"], capture_output=True, timeout=30
-            )
+            command = [path, "-IS", "-c", "import sys; print(sys.version)"]
+            done = subprocess.run(command, capture_output=True, timeout=30, check=False)
         except OSError:
             continue
         match = re.match(rb"3\.(\d+)\.", done.stdout)
@@ -42,7 +39,10 @@ def interpreters() -> list[str]:
     return [found[minor] for minor in sorted(found, key=int)]
 
 
-@pytest.mark.parametrize("base", interpreters() or [""])
+PYTHONS = interpreters() or [""]
+
+
+@pytest.mark.parametrize("base", PYTHONS)
 def test_every_python_runs_the_collector_and_agrees_with_it(base: str, tmp_path: Path) -> None:
     """What run mode and static mode find in a venv of that Python is what its normal start finds."""
     if not base:
@@ -64,7 +64,7 @@ def test_every_python_runs_the_collector_and_agrees_with_it(base: str, tmp_path:
         assert document["software"]["python"]["bits"] == 64
 
 
-@pytest.mark.parametrize("base", interpreters() or [""])
+@pytest.mark.parametrize("base", PYTHONS)
 def test_a_base_interpreter_agrees_with_itself(base: str) -> None:
     """The same without a venv: the base's own site-packages, and its exact version from its files alone."""
     if not base:

@@ -99,7 +99,7 @@ CASES = {
     "runpath loses against LD_LIBRARY_PATH": (lambda f: runpath(f / "a", f / "b"), lambda f: [], ["c", "d"]),
     "rpath wins over LD_LIBRARY_PATH": (lambda f: rpath(f / "a", f / "b"), lambda f: [], ["c"]),
     "the program's rpath is inherited": (lambda f: [], lambda f: rpath(f / "a"), ["c"]),
-    "the program's rpath is not inherited past a runpath": (lambda f: runpath(f / "b"), lambda f: rpath(f / "a"), ["c"]),
+    "a runpath cuts off the program's rpath": (lambda f: runpath(f / "b"), lambda f: rpath(f / "a"), ["c"]),
     "the program's runpath is not inherited": (lambda f: [], lambda f: runpath(f / "a"), ["c"]),
     "caller's rpath, then the program's": (lambda f: rpath(f / "b"), lambda f: rpath(f / "a"), ["c", "d"]),
     "origin": (lambda f: runpath("$ORIGIN/../a", "${ORIGIN}"), lambda f: [], []),
@@ -192,7 +192,7 @@ def cached_names(printed: str) -> dict[str, list[str]]:
     """name → paths, of this machine's kind, from what `ldconfig -p` prints."""
     found: dict[str, list[str]] = {}
     for name, kind, path in re.findall(r"^\t(\S+) \(([^)]*)\) => (\S+)$", printed, re.M):
-        if kind.startswith("libc6,x86-64") or kind.startswith("libc6,AArch64"):
+        if kind.startswith(("libc6,x86-64", "libc6,AArch64")):
             found.setdefault(name, []).append(path)
     return found
 
@@ -216,6 +216,23 @@ def test_every_form_of_the_cache_is_read(bench: Bench, form: str, tmp_path: Path
     parsed = software.parse_cache(cache.read_bytes(), machine, ())
     assert parsed == cached_names(printed)
     assert parsed[NAME]
+
+
+@pytest.mark.parametrize("form", ["new", "compat"])
+def test_the_hwcaps_of_a_cache_are_read(bench: Bench, form: str, tmp_path: Path) -> None:
+    """An entry of a glibc-hwcaps folder counts for a processor of that level only, and comes first there."""
+    bench.stub("a", "a/glibc-hwcaps/x86-64-v3")
+    (tmp_path / "conf").write_text(f"{tmp_path}/a\n", encoding="utf-8")
+    ldconfig = shutil.which("ldconfig", path="/sbin:/usr/sbin") or "ldconfig"
+    command = [ldconfig, "-X", "-c", form, "-C", str(tmp_path / "cache"), "-f", str(tmp_path / "conf")]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this ldconfig has no such form")
+    data = (tmp_path / "cache").read_bytes()
+    if b"glibc-hwcaps" not in data:
+        pytest.skip("this ldconfig is older than 2.33 and knows no glibc-hwcaps")
+    plain, better = f"{tmp_path}/a/{NAME}", f"{tmp_path}/a/glibc-hwcaps/x86-64-v3/{NAME}"
+    assert software.parse_cache(data, "x86_64", [])[NAME] == [plain]
+    assert software.parse_cache(data, "x86_64", ["x86-64-v3", "x86-64-v2"])[NAME] == [better, plain]
 
 
 def test_the_cache_of_this_machine_is_read_whole(bench: Bench) -> None:
