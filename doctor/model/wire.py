@@ -127,7 +127,8 @@ def _take_missing(node: Any, place: Path_, missing: dict[Path_, str], origin: st
         out = {}
         for key, value in node.items():
             if isinstance(value, dict) and isinstance(value.get("missing"), str):
-                missing[(*place, key)] = value["missing"][:MAX_TEXT]
+                here = (*place, key)
+                missing[here] = value["missing"][:MAX_TEXT]
             elif isinstance(value, (dict, list)):
                 out[key] = _take_missing(value, (*place, key), missing, origin)
             else:
