@@ -1,0 +1,278 @@
+"""Packages beside TensorFlow: NumPy, protobuf, Keras, add-ons, and every other declared requirement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from doctor.model.facts import applies, known, need
+from doctor.model.report import Confidence
+from doctor.model.snapshot import Package
+from doctor.rule import Case, Finding, Severity, rule
+
+from . import requirements as reqs
+from .cuda import SNAPSHOT
+from .tables.packages import addon_fits, addon_names, addon_rows, broken_bounds, tensorflow_for_addon
+from .tables.tensorflow import tensorflow_release
+from .tables.versions import allows
+
+PACKAGES = "software.packages"
+IMPORT = 'python -c "import tensorflow"'
+_MOST = 20
+
+
+def _place(case: Case, package: Package) -> str:
+    packages = known(case.software.packages) or ()
+    return f"{PACKAGES}.{packages.index(package)}"
+
+
+def _installed(case: Case, name: str) -> tuple[Package, str] | None:
+    """A package and its version; None where it is not installed.
+
+    Raises:
+        Inapplicable: TensorFlow is not installed.
+        Unknown: TensorFlow's version, the packages, or this package's version are not known.
+    """
+    applies(known(case.software.tensorflow.present) is not False, "TensorFlow is not installed")
+    packages = need(case.software.packages)
+    if reqs.tensorflow_version(case) is None:
+        if reqs.tensorflow_package(case) is None and not case.is_partial(PACKAGES):
+            applies(bool(packages) and False, "TensorFlow is not installed")
+        need(case.software.tensorflow.version)
+    package = case.package(name)
+    if package is None:
+        case.complete(PACKAGES)
+        return None
+    return package, need(package.version)
+
+
+def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[Finding]:
+    """The finding on a package outside what TensorFlow declares, or is known to work with."""
+    found = _installed(case, name)
+    if found is None:
+        return
+    package, have = found
+    text = reqs.tensorflow_version(case) or ""
+    declared = reqs.requirement_of_tensorflow(case, name)
+    unmet = declared is not None and allows(str(declared.specifier), have) is False
+    broken = broken_bounds(text, name, have)
+    if not unmet and not broken:
+        return
+    wanted = str(declared.specifier) if declared is not None else ""
+    works = ",".join(row.works for row in broken)
+    limit = wanted if unmet else works
+    tensorflow = reqs.tensorflow_package(case)
+    yield Finding(
+        f"{shown} {have} does not work with TensorFlow {text}, which needs {limit}"
+        + ("" if unmet else " though it does not say so"),
+        confidence=Confidence.HIGH if unmet or any(row.fatal for row in broken) else Confidence.MEDIUM,
+        effect=f"{broken[0].symptom}" if broken else removed,
+        fix=reqs.install(case, name + ",".join(part for part in (wanted, works) if part), package=package),
+        verify=IMPORT,
+        evidence=case.evidence(
+            _place(case, package),
+            *((_place(case, tensorflow),) if tensorflow is not None else ("software.tensorflow.version",)),
+        ),
+        likely=0.9,
+        thing=name,
+    )
+
+
+@rule("KD305", "numpy-incompatible", Severity.ERROR, would_help=SNAPSHOT)
+def numpy_incompatible(case: Case) -> Iterator[Finding]:
+    """NumPy is outside what this TensorFlow works with, declared or not.
+
+    TensorFlow up to 2.17 is compiled against NumPy 1 and cannot be imported with NumPy 2; many of these releases
+    declare no upper bound, so pip installs NumPy 2 without a word. TensorFlow up to 2.6 uses names that NumPy 1.24
+    removed.
+
+    ## Why is this bad?
+    The import fails ("_ARRAY_API not found", "module 'numpy' has no attribute 'object'"), or crashes later.
+
+    ## How to fix
+    Install a NumPy within the bounds, or a newer TensorFlow.
+
+    ## References
+    METADATA of the wheels; NumPy 2.0 migration guide; tensorflow/tensorflow issue 62832.
+    """
+    yield from _incompatible(case, "numpy", "NumPy", "the import of TensorFlow fails or warns")
+
+
+@rule("KD306", "protobuf-incompatible", Severity.ERROR, would_help=SNAPSHOT)
+def protobuf_incompatible(case: Case) -> Iterator[Finding]:
+    """protobuf is outside what this TensorFlow works with, declared or not.
+
+    TensorFlow carries code that protobuf's compiler wrote. protobuf from 3.21 (4.21) on refuses code written before
+    3.19; from 5 on it refuses code that is newer than itself, or older by more than one major version.
+
+    ## Why is this bad?
+    The import fails: "Descriptors cannot be created directly", or "Detected incompatible Protobuf Gencode/Runtime".
+
+    ## How to fix
+    Install a protobuf within the bounds that TensorFlow declares.
+
+    ## References
+    METADATA of the wheels; protobuf.dev, cross-version runtime guarantee; tensorflow/tensorflow issue 56266.
+    """
+    yield from _incompatible(case, "protobuf", "protobuf", "the import of TensorFlow fails or warns")
+
+
+@rule("KD308", "addon-incompatible", Severity.ERROR, would_help=SNAPSHOT)
+def addon_incompatible(case: Case) -> Iterator[Finding]:
+    """An add-on is built for another TensorFlow than the one that is installed.
+
+    tensorflow-text, tensorflow-io, tensorflow-addons, decision forests and others load compiled operators that fit one
+    minor version of TensorFlow.
+
+    ## Why is this bad?
+    The import of the add-on fails with "undefined symbol", or it installs without error and crashes when used.
+
+    ## How to fix
+    Install the add-on of the same TensorFlow minor version, or remove it where it is no longer developed.
+
+    ## References
+    METADATA of the add-ons' wheels; compatibility tables of tensorflow/io and tensorflow/addons.
+    """
+    applies(known(case.software.tensorflow.present) is not False, "TensorFlow is not installed")
+    packages = need(case.software.packages)
+    addons = [p for p in packages if p.name in addon_names()]
+    if not addons:
+        case.complete(PACKAGES)
+        applies(False, "no add-on is installed")
+    text = reqs.tensorflow_version(case)
+    if text is None:
+        need(case.software.tensorflow.version)
+        return
+    untold = 0
+    for addon in addons:
+        have = known(addon.version)
+        declared = _declared_tensorflow(case, addon)
+        if have is None and declared is None:
+            untold += 1
+            continue
+        row = tensorflow_for_addon(addon.name, have) if have else None
+        unmet = declared is not None and allows(str(declared.specifier), _whole(text)) is False
+        unfit = have is not None and addon_fits(addon.name, have, text) is False
+        if not unmet and not unfit:
+            continue
+        wanted = str(declared.specifier) if unmet and declared is not None else (row.tensorflow if row else "")
+        hard = unmet or (row is not None and row.abi)
+        yield Finding(
+            f"{addon.name} {have or ''} is built for TensorFlow {wanted}, and {text} is installed".replace("  ", " "),
+            severity=None if hard else Severity.WARNING,
+            effect="its compiled operators do not load, or crash"
+            if hard
+            else "it was never tested with this TensorFlow",
+            fix=_fitting_addon(case, addon, text, wanted),
+            verify=f'python -c "import {addon.name.replace("-", "_")}"',
+            evidence=case.evidence(_place(case, addon), "software.tensorflow.version"),
+            likely=0.8,
+            thing=addon.name,
+        )
+    if untold == len(addons):
+        need(addons[0].version)
+
+
+def _whole(text: str) -> str:
+    """A version that is told by two numbers stands for the newest release of that minor."""
+    release = tensorflow_release(text)
+    return release.version if release is not None and text.count(".") < 2 else text
+
+
+def _declared_tensorflow(case: Case, addon: Package) -> Requirement | None:
+    """What an add-on's own METADATA says of TensorFlow."""
+    for requirement in reqs.declared(case, addon):
+        if canonicalize_name(requirement.name) == "tensorflow":
+            return requirement
+    return None
+
+
+def _fitting_addon(case: Case, addon: Package, text: str, wanted: str) -> str:
+    for row in addon_rows(addon.name):
+        if row.tensorflow and allows(row.tensorflow, _whole(text)):
+            return reqs.install(case, f"{addon.name}{row.versions}", package=addon)
+    return f"no {addon.name} is made for TensorFlow {text}: remove it, or install tensorflow{wanted}"
+
+
+@rule("KD309", "dependency-conflict", Severity.WARNING, follows=("KD208", "KD303"), would_help=SNAPSHOT)
+def dependency_conflict(case: Case) -> Iterator[Finding]:
+    """An installed package declares a requirement that is not met.
+
+    This is what `pip check` looks at, judged for the Python and the system of the snapshot, and without an interpreter.
+    What the rules on NumPy, protobuf, Keras, add-ons and nvidia-* wheels say is not said twice.
+
+    ## Why is this bad?
+    The package was never tested with what is installed; some such conflicts fail at import, some only at run time.
+
+    ## How to fix
+    Install versions that meet the requirement, or a newer release of the package that declares it.
+
+    ## References
+    PEP 508, PEP 345 (Requires-Dist); `pip check`.
+    """
+    packages = need(case.software.packages)
+    complete = not case.is_partial(PACKAGES)
+    installed = {p.name: p for p in packages}
+    count = 0
+    for owner in packages:
+        for requirement in _declared(case, owner):
+            name = canonicalize_name(requirement.name)
+            target = installed.get(name)
+            if _said_elsewhere(case, owner, name):
+                continue
+            if target is None:
+                told = known(owner.requires) is not None and known(owner.installer) != "conda"
+                if not complete or not told:
+                    continue
+                have = "is not installed"
+            else:
+                version = known(target.version)
+                if version is None or allows(str(requirement.specifier), version) is not False:
+                    continue
+                have = f"{version} is installed"
+            count += 1
+            if count <= _MOST:
+                yield _conflict(case, owner, requirement, target, have)
+    if not count and not complete and not any(known(p.requires) is not None for p in packages):
+        case.complete(PACKAGES)
+
+
+def _conflict(case: Case, owner: Package, requirement: Requirement, target: Package | None, have: str) -> Finding:
+    name = canonicalize_name(requirement.name)
+    version = known(owner.version) or ""
+    return Finding(
+        f"{owner.name} {version} requires {name}{requirement.specifier}, but {name} {have}".replace("  ", " "),
+        effect=f"{owner.name} was not made for this {name}" if target else f"{owner.name} fails where it needs {name}",
+        fix=reqs.install(case, f"{name}{requirement.specifier}", package=target or owner),
+        verify="pip check",
+        evidence=case.evidence(_place(case, owner), *((_place(case, target),) if target else ())),
+        likely=0.5,
+        thing=f"{owner.name},{name}",
+    )
+
+
+def _declared(case: Case, owner: Package) -> Iterator[Requirement]:
+    """A package's requirements: its own METADATA, for TensorFlow without it the tables."""
+    if known(owner.requires) is not None:
+        asked = [a for a in reqs.asked(case) if a.name == owner.name]
+        yield from reqs.declared(case, owner, frozenset(e for a in asked for e in a.extras))
+        return
+    tensorflow = reqs.tensorflow_package(case)
+    release = tensorflow_release(known(owner.version))
+    official = owner.name in ("tensorflow", "tensorflow-cpu", "tensorflow-gpu") and known(owner.installer) != "conda"
+    if tensorflow is owner and official and release is not None and release.version == known(owner.version):
+        yield from reqs.release_requirements(case, release)
+
+
+_TENSORFLOW_SIDE = frozenset({"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos"})
+
+
+def _said_elsewhere(case: Case, owner: Package, name: str) -> bool:
+    """Whether another rule names this pair: NumPy, protobuf and Keras of TensorFlow, add-ons, nvidia-* wheels."""
+    if owner is reqs.tensorflow_package(case) and name in ("numpy", "protobuf", "keras"):
+        return True
+    if name.startswith("nvidia-"):
+        return owner.name in ("torch", "jax") or owner.name.startswith("jax-cuda") or owner.name in _TENSORFLOW_SIDE
+    return name in _TENSORFLOW_SIDE and (owner.name in addon_names() or owner.name == "tf-keras")
