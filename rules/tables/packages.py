@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 
 import msgspec
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ._load import Row, Table, load
 from .tensorflow import tensorflow_release
-from .versions import version
+from .versions import version, within
 
 
 class Bound(Row, frozen=True, kw_only=True):
@@ -132,29 +131,18 @@ class _Numeric(Table, frozen=True, kw_only=True):
     packages: tuple[Numeric, ...]
 
 
-def _within(specifier: str, text: str) -> bool:
-    have = version(text)
-    return have is not None and SpecifierSet(specifier).contains(have, prereleases=True)
-
-
 def bounds(tensorflow: str, package: str) -> tuple[Bound, ...]:
     """The undeclared bounds on a package for a TensorFlow release (any spelling that tensorflow_release knows)."""
     name = canonicalize_name(package)
     release = tensorflow_release(tensorflow)
     exact = release.version if release else tensorflow
-    return tuple(
-        row for row in load(_Bounds, "bounds").bounds if row.package == name and _within(row.tensorflow, exact)
-    )
+    return tuple(row for row in load(_Bounds, "bounds").bounds if row.package == name and within(row.tensorflow, exact))
 
 
 def broken_bounds(tensorflow: str, package: str, installed: str) -> tuple[Bound, ...]:
     """Those of the undeclared bounds that an installed version breaks."""
-    have = version(installed)
-    return tuple(
-        row
-        for row in bounds(tensorflow, package)
-        if have is not None and not SpecifierSet(row.works).contains(have, prereleases=True)
-    )
+    known = version(installed) is not None
+    return tuple(row for row in bounds(tensorflow, package) if known and not within(row.works, installed))
 
 
 def distributions() -> tuple[Distribution, ...]:
@@ -198,7 +186,7 @@ def addon_names() -> frozenset[str]:
 
 def tensorflow_for_addon(name: str, text: str) -> AddonRelease | None:
     """The row that says which TensorFlow a release of an add-on was built for."""
-    return next((row for row in addon_rows(name) if _within(row.versions, text)), None)
+    return next((row for row in addon_rows(name) if within(row.versions, text)), None)
 
 
 def addon_fits(name: str, text: str, tensorflow: str) -> bool | None:
@@ -206,7 +194,7 @@ def addon_fits(name: str, text: str, tensorflow: str) -> bool | None:
     row = tensorflow_for_addon(name, text)
     release = tensorflow_release(tensorflow)
     have = release.version if release else tensorflow
-    return None if row is None or version(have) is None else _within(row.tensorflow, have)
+    return None if row is None or version(have) is None else within(row.tensorflow, have)
 
 
 def keras_releases(name: str = "keras") -> tuple[KerasRelease, ...]:
@@ -225,7 +213,7 @@ def keras_pin(tensorflow: str) -> KerasPin | None:
 def keras_known_to_work(tensorflow: str, keras: str) -> KerasWorks | None:
     """The row that says that these two work together although the metadata forbids it."""
     rows = load(_Keras, "keras").works
-    return next((row for row in rows if _within(row.tensorflow, tensorflow) and _within(row.keras, keras)), None)
+    return next((row for row in rows if within(row.tensorflow, tensorflow) and within(row.keras, keras)), None)
 
 
 def behaviour_changes(package: str, a: str, b: str) -> tuple[BehaviourChange, ...]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import re
 
-from packaging.specifiers import SpecifierSet
-
 from ._load import Row, Table, load
-from .versions import at_least, major_minor, numbers, version
+from .versions import at_least, major_minor, numbers, within
 
 
 class DistributionLibc(Row, frozen=True, kw_only=True):
@@ -173,12 +171,10 @@ def ptxas_supports(ptxas: str, compute_capability: str) -> bool | None:
 @functools.lru_cache(maxsize=256)
 def ptxas_faults(ptxas: str, compute_capability: str | None = None) -> tuple[PtxasFault, ...]:
     """The known faults of a ptxas version; those of certain GPUs only where such a GPU is given."""
-    have = version(ptxas)
     return tuple(
         row
         for row in load(_Ptxas, "ptxas").faults
-        if have is not None
-        and SpecifierSet(row.versions).contains(have, prereleases=True)
+        if within(row.versions, ptxas)
         and (
             row.min_compute_capability is None
             or (compute_capability is not None and at_least(compute_capability, row.min_compute_capability))
@@ -194,9 +190,7 @@ def switches() -> tuple[Switch, ...]:
 @functools.lru_cache(maxsize=128)
 def tensorflow_image(tensorflow: str) -> TensorflowImage | None:
     """What the official GPU image of a TensorFlow version holds."""
-    have = version(tensorflow)
-    rows = load(_Images, "images").tensorflow_images
-    return next((r for r in rows if have is not None and SpecifierSet(r.tensorflow).contains(have)), None)
+    return next((row for row in load(_Images, "images").tensorflow_images if within(row.tensorflow, tensorflow)), None)
 
 
 def ngc_images(tag: str) -> tuple[NgcImage, ...]:

@@ -50,15 +50,24 @@ def major_minor(text: str) -> str | None:
     return ".".join(parts[:2]) if len(parts) > 1 else None
 
 
+@functools.lru_cache(maxsize=1024)
+def _specifier(text: str) -> SpecifierSet | None:
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        return None
+
+
 @functools.lru_cache(maxsize=4096)
 def allows(specifier: str, text: str) -> bool | None:
     """Whether a version lies within a specifier, pre-releases included; None where either cannot be read.
 
     A version that is told only in part (`2.15` of some `2.15.x`) is taken as its lowest member.
     """
-    have = version(text)
-    try:
-        wanted = SpecifierSet(specifier)
-    except InvalidSpecifier:
-        return None
-    return None if have is None else wanted.contains(have, prereleases=True)
+    have, wanted = version(text), _specifier(specifier)
+    return None if have is None or wanted is None else wanted.contains(have, prereleases=True)
+
+
+def within(specifier: str, text: str) -> bool:
+    """Whether a version is known to lie within a specifier."""
+    return allows(specifier, text) is True

@@ -141,6 +141,17 @@ def test_where_the_cuda_build_is() -> None:
     assert release("1.14.0").has_cuda("linux_x86_64", "tensorflow-gpu")
     assert not release("2.0.0").has_cuda("linux_x86_64")
     assert release("2.1.0").has_cuda("linux_x86_64")
+    assert release("1.15.0").has_cuda("linux_x86_64")
+    assert not release("1.15.5").has_cuda("linux_x86_64")
+
+
+def test_glibc_of_a_wheel() -> None:
+    """2.21 needs 2.27; the Python 3.7 wheels of 1.13 and 1.14 need 2.23, whatever their tag says."""
+    release = tensorflow.tensorflow_release
+    assert release("2.21.0").glibc_for() == "2.27"
+    assert release("2.21.0").glibc_for("windows_amd64") is None
+    assert release("1.14.0").glibc_for(python="3.7.4") == "2.23"
+    assert release("1.14.0").glibc_for(python="3.6.8") == "2.17"
 
 
 def test_avx_is_needed_since_1_6() -> None:
@@ -327,6 +338,16 @@ def test_undeclared_bounds() -> None:
     assert not packages.broken_bounds("2.12.0", "protobuf", "4.23.4")
     assert packages.broken_bounds("2.20.0", "protobuf", "7.35.1")
     assert not packages.broken_bounds("2.20.0", "protobuf", "6.31.1")
+    assert [row.fatal for row in packages.broken_bounds("2.18.0", "setuptools", "82.0.1")] == [False]
+    assert packages.broken_bounds("2.18.0", "setuptools", "unknown") == ()
+
+
+def test_specifiers_take_pre_releases_and_unknown_versions() -> None:
+    """A candidate lies within a range; what is no version is neither in nor out."""
+    assert versions.allows(">=2.8", "2.9.0rc1") is True
+    assert versions.allows(">=2.8", "nightly") is None
+    assert versions.allows("no specifier", "2.9") is None
+    assert versions.within("<2", "nightly") is False
 
 
 def test_addons() -> None:
@@ -380,6 +401,8 @@ def test_ptxas() -> None:
     assert not systems.ptxas_faults("12.5.82", "7.5")
     assert not systems.ptxas_faults("12.6.85", "9.0")
     assert systems.ptxas_faults("7.5.17")
+    assert systems.ptxas_faults("9.1.121")
+    assert not systems.ptxas_faults("11.8.89", "8.6")
 
 
 def test_images() -> None:
