@@ -1,0 +1,53 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from doctor.errors import UsageError
+from doctor.io.files import write_atomically
+
+
+def test_writes_and_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    """The new content takes the place of the old; the file keeps its mode."""
+    file = tmp_path / "report.json"
+    write_atomically(file, b"one")
+    file.chmod(0o640)
+    write_atomically(file, b"two")
+    assert file.read_bytes() == b"two"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """What the link names is replaced."""
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk at the last moment: the old file is whole, and no other is left."""
+    file = tmp_path / "report.json"
+    file.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match="cannot be written: No space left"):
+        write_atomically(file, b"new")
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """One line with the path."""
+    with pytest.raises(UsageError, match=r"absent/report\.json: cannot be written: No such file"):
+        write_atomically(tmp_path / "absent" / "report.json", b"x")
