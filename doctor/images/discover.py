@@ -51,7 +51,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (DEVCONTAINER, r"(?:.*/)?\.?devcontainer\.json"),
         (BAKE, r"(?:.*/)?docker-bake[^/]*\.(?:hcl|json)"),
         (LOCK, r"(?:.*/)?(?:pylock(?:\.[^/]+)?\.toml|uv\.lock|poetry\.lock|pdm\.lock|pipfile\.lock)"),
-        (LOCK, r"(?:.*/)?(?:[^/]*\.)?conda-lock\.ya?ml"),
+        (LOCK, r"(?:.*/)?(?:(?:[^/]*\.)?conda-lock\.ya?ml|conda-[^/]+\.lock)"),
         (PYPROJECT, r"(?:.*/)?pyproject\.toml"),
         (SETUP_CFG, r"(?:.*/)?setup\.cfg"),
         (PIPFILE, r"(?:.*/)?pipfile"),
@@ -69,7 +69,7 @@ _NO_DOCKERFILE = re.compile(
     re.IGNORECASE,
 )
 # Largest file read, in bytes: YAML is parsed in Python, at about 6 s a MiB.
-_LARGEST = {DOCKERFILE: 4 * MIB, LOCK: 16 * MIB, REQUIREMENTS: 4 * MIB, CONSTRAINTS: 4 * MIB}
+_LARGEST = {DOCKERFILE: 4 * MIB, LOCK: 8 * MIB, REQUIREMENTS: 4 * MIB, CONSTRAINTS: 4 * MIB}
 _LARGEST_OTHER = MIB
 
 
@@ -121,6 +121,9 @@ def walk(folder: Path) -> Iterator[Candidate | Unreadable]:
                 kind = kind_of(path)
                 if kind is None or not entry.is_file():
                     continue
+                if entry.is_symlink() and not _leads_inside(folder, entry):
+                    yield Unreadable(path, None, "a link out of the folder, not followed")
+                    continue
                 files += 1
                 yield Candidate(path, kind, entry.stat().st_size)
             except OSError as error:
@@ -130,6 +133,10 @@ def walk(folder: Path) -> Iterator[Candidate | Unreadable]:
             return
         if depth < _DEEPEST:
             pending += reversed(deeper)
+
+
+def _leads_inside(folder: Path, entry: os.DirEntry[str]) -> bool:
+    return Path(entry.path).resolve().is_relative_to(folder.resolve())
 
 
 def _is_skipped(entry: os.DirEntry[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from doctor.images import discover
 from doctor.images.discover import Candidate
-from doctor.images.use import Unreadable
+from doctor.images.use import ImageUse, Unreadable
 from doctor.project.found import Found, Requirement, SourceFile
 from doctor.project.requirements import Include
 
@@ -20,8 +20,6 @@ _SUPPRESSION = re.compile(
     r"(?:#|//)\s*kdoctor:\s*ignore\[(?P<codes>[A-Za-z0-9_, -]{1,400})\][ \t]*(?P<reason>[^\r\n]{0,500})", re.IGNORECASE
 )
 _UNTIL = re.compile(r"\(\s*until\s+(\d{4}-\d{2}-\d{2})\s*\)", re.IGNORECASE)
-
-Reader = Callable[[SourceFile], Found]
 
 
 def collect(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -65,7 +63,39 @@ class _Collection:
             return self._requirements(file, "constraint" if kind == discover.CONSTRAINTS else "requirement")
         if kind == discover.DOCKERFILE:
             return self._dockerfile(file)
-        return Found()
+        if kind in (discover.PYPROJECT, discover.SETUP_CFG, discover.PIPFILE, discover.CONDA, discover.LOCK):
+            return _dependencies(file, kind)
+        uses, unreadable = self._images(file, kind)
+        return Found(uses, [], [], unreadable)
+
+    def _images(self, file: SourceFile, kind: str) -> tuple[list[ImageUse], list[Unreadable]]:
+        """What the files say in which an image is one value."""
+        from doctor.images import bake, compose, devcontainer, gitlab, kubernetes, workflows  # noqa: PLC0415
+
+        if kind == discover.COMPOSE:
+            return compose.parse(file.text, file.path, self._compose_environment(file))
+        readers: dict[str, Callable[[str, str], tuple[list[ImageUse], list[Unreadable]]]] = {
+            discover.WORKFLOW: workflows.parse_workflow,
+            discover.ACTION: workflows.parse_action,
+            discover.GITLAB: gitlab.parse,
+            discover.DEVCONTAINER: devcontainer.parse,
+            discover.BAKE: bake.parse,
+            discover.YAML: kubernetes.parse,
+        }
+        return readers[kind](file.text, file.path) if kind in readers else ([], [])
+
+    def _compose_environment(self, file: SourceFile) -> dict[str, str]:
+        from doctor.images import compose  # noqa: PLC0415
+
+        path = posixpath.join(posixpath.dirname(file.path), ".env")
+        place = self._root / path
+        if "$" not in file.text or not place.is_file() or not place.resolve().is_relative_to(self._root.resolve()):
+            return {}
+        text = discover.read(self._root, Candidate(path, discover.COMPOSE, place.stat().st_size))
+        if isinstance(text, Unreadable):
+            self.found.unreadable.append(text)
+            return {}
+        return compose.environment(text)
 
     def _dockerfile(self, file: SourceFile) -> Found:
         from doctor.images import dockerfile  # noqa: PLC0415 (imported where a file of its kind is met)
@@ -153,6 +183,19 @@ class _Collection:
                 if any(i.kind == "requirement" and _beside(parent, i.path) == path for i in includes)
             ]
         return found
+
+
+def _dependencies(file: SourceFile, kind: str) -> Found:
+    from doctor.project import locks, manifests  # noqa: PLC0415 (packaging: 50 ms)
+
+    readers: dict[str, Callable[[SourceFile], Found]] = {
+        discover.PYPROJECT: manifests.parse_pyproject,
+        discover.SETUP_CFG: manifests.parse_setup_cfg,
+        discover.PIPFILE: manifests.parse_pipfile,
+        discover.CONDA: manifests.parse_conda,
+        discover.LOCK: locks.parse,
+    }
+    return readers[kind](file)
 
 
 def _beside(path: str, name: str) -> str | None:

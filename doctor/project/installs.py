@@ -1,7 +1,7 @@
 """Packages that the RUN lines of a Dockerfile install: pip, uv, conda and its kin, apt.
 
-Shell is split by ``shlex`` with its operators (``&&``, ``;``, ``|``, redirections), so that a quoted ``>=`` is a version
-and a bare one a redirection, as in the shell. ``sh -c '…'`` and heredocs are looked into.
+Shell is split by ``shlex`` with its operators (``&&``, ``;``, ``|``, redirections), so that a quoted ``>=`` is a
+version and a bare one a redirection, as in the shell. ``sh -c '…'`` and heredocs are looked into.
 """
 
 from __future__ import annotations

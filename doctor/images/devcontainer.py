@@ -1,0 +1,52 @@
+"""The image of a ``devcontainer.json``, which is JSON with comments and trailing commas."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from doctor.images import placed
+from doctor.images.use import ImageUse, Unreadable
+from doctor.images.yaml_nodes import Scalar, load
+
+USE = "devcontainer"
+# what is never closed runs to the end, so that no part of the text is looked at twice
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[}\]])|\t', re.DOTALL)
+
+
+def parse(text: str, path: str) -> tuple[list[ImageUse], list[Unreadable]]:
+    """The image that a dev container is started from, and what could not be read."""
+    plain = without_comments(text)
+    try:
+        json.loads(plain.removeprefix("\ufeff") or "{}")
+    except json.JSONDecodeError as error:
+        return [], [Unreadable(path, error.lineno, f"not JSON: {error.msg}")]
+    except RecursionError:
+        return [], [Unreadable(path, None, "nested too deep to be read")]
+    if '"image"' not in plain:
+        return [], []
+    scalar = _image(plain)
+    if scalar is None or not scalar.text.strip():
+        return [], []
+    use = placed.use_of(scalar, USE, path)
+    return [placed.opened(use) if "${" in scalar.text else use], []
+
+
+def _image(plain: str) -> Scalar | None:
+    # JSON without tabs is YAML, and YAML's nodes know their places
+    documents = load(plain).documents
+    if not documents:
+        return None
+    return documents[0].scalar(documents[0].at(documents[0].root, "image"))
+
+
+def without_comments(text: str) -> str:
+    """JSON without comments, trailing commas and tabs; blanks take their place, so that all else keeps its own."""
+    text = _TOKEN.sub(_blank, text)
+    # a comment may have stood between a comma and its bracket
+    return _TOKEN.sub(_blank, text)
+
+
+def _blank(match: re.Match[str]) -> str:
+    token = match[0]
+    return token if token.startswith('"') else re.sub(r"[^\r\n]", " ", token)
