@@ -79,7 +79,8 @@ class BehaviourChange(Row, frozen=True, kw_only=True):
     """A change of results or defaults between two versions of Keras or TensorFlow.
 
     `package`, `before` (last version with the old behaviour, minor), `after` (first with the new one);
-    `affects_same_seed`: whether a seeded run differs.
+    `affects_same_seed`: whether a seeded run differs; `cpu_flags`: only on CPUs with one of these features (empty: on
+    all); `switch`: the environment variable that turns it on or off.
     """
 
     id: str
@@ -88,6 +89,8 @@ class BehaviourChange(Row, frozen=True, kw_only=True):
     after: str
     effect: str
     affects_same_seed: bool
+    cpu_flags: tuple[str, ...] = ()
+    switch: str | None = None
 
 
 class Numeric(Row, frozen=True, kw_only=True):
