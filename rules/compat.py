@@ -55,7 +55,7 @@ def _chosen(case: Case, version: str) -> str | None:
         return "software.environment.LD_LIBRARY_PATH"
     for at, library in enumerate(known(case.software.cuda.libraries) or ()):
         if library.soname == "libcuda.so.1":
-            return f"software.cuda.libraries.{at}" if _found_as_compat(library) else None
+            return f"software.cuda.libraries.{at}.path" if _found_as_compat(library) else None
     return None
 
 

@@ -10,7 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version
 from .fitting import CHECK_GPUS
-from .measure import ON_CPU, SNAPSHOT, not_under_wsl
+from .measure import ON_CPU, SNAPSHOT, not_under_wsl, nvml_error, runs_in_container
 from .shared import need_gpu_case, older, same_version
 
 _WSL_LIBRARIES = "/usr/lib/wsl/"
@@ -36,7 +36,7 @@ def driver_library_mismatch(case: Case) -> Iterator[Finding]:
     applies(known(case.machine.os) != "windows", "on Windows both halves are installed as one")
     need_gpu_case(case)
     driver = case.machine.driver
-    error = known(driver.error) or ""
+    error = nvml_error(case)
     if known(driver.present) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
     module = driver_version(case)
@@ -94,6 +94,7 @@ _LOST = {
     ),
     "NVML_ERROR_IRQ_ISSUE": ("gets no interrupts from the GPU", "restart the machine; look at sudo dmesg | grep NVRM"),
     "NVML_ERROR_UNKNOWN": ("cannot reach the GPU", "restart the machine; look at sudo dmesg | grep NVRM"),
+    "NVML_ERROR_GPU_NOT_FOUND": ("finds no GPU", "restart the machine; look at sudo dmesg | grep NVRM"),
 }
 
 
@@ -121,7 +122,7 @@ def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
     driver = case.machine.driver
     if known(driver.present) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
-    error = known(driver.error) or ""
+    error = nvml_error(case)
     if error in _LOST:
         what, fix = _LOST[error]
         yield _unreachable(case, f"the driver {what} ({error})", _in_container(case) or fix)
@@ -184,7 +185,7 @@ def _and(words: list[str]) -> str:
 
 def _in_container(case: Case) -> str | None:
     """What to do where the process that looked runs in a container."""
-    if case.subject.kind != "container" and known(case.machine.virtualization) not in ("docker", "podman", "container"):
+    if case.subject.kind != "container" and not runs_in_container(case):
         return None
     if known(case.machine.engine.cgroup_driver) == "systemd":
         return (
@@ -241,11 +242,12 @@ def wsl_gpu_path(case: Case) -> Iterator[Finding]:
 
 def _first_libcuda(case: Case) -> tuple[str, str] | None:
     """The path of the libcuda that the loader finds first, and the fact that tells it."""
-    if not case.in_container:
-        for at, library in enumerate(known(case.software.cuda.libraries) or ()):
-            path = known(library.path)
-            if library.soname == "libcuda.so.1" and path and known(library.on_path) is not False:
-                return path, f"software.cuda.libraries.{at}"
+    if case.in_container or runs_in_container(case):
+        return None  # there the NVIDIA container toolkit mounts libcuda where a Linux driver would have it
+    for at, library in enumerate(known(case.software.cuda.libraries) or ()):
+        path = known(library.path)
+        if library.soname == "libcuda.so.1" and path and known(library.on_path) is not False:
+            return path, f"software.cuda.libraries.{at}.path"
     path = known(case.machine.driver.libcuda_path)
     return (path, "machine.driver.libcuda_path") if path else None
 

@@ -13,7 +13,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version, judge
 from .fitting import driver_runs, install, least_driver, newest_release
-from .measure import ON_CPU, SNAPSHOT, facts_of, gpus_seen, lowered, measured, not_under_wsl, which
+from .measure import ON_CPU, SNAPSHOT, facts_of, gpus_seen, lowered, measured, not_under_wsl, nvml_error, which
 from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
 from .tables.cuda import cuda_reported_by
 from .tables.gpus import dropped_by_driver, last_driver_branch
@@ -45,7 +45,7 @@ def driver_missing(case: Case) -> Iterator[Finding]:
     not_under_wsl(case)
     driver = case.machine.driver
     present = known(driver.present)
-    if present is None and known(driver.error) in _NO_DRIVER:
+    if present is None and nvml_error(case) in _NO_DRIVER:
         present = False
     if present is None and known(case.machine.nouveau) and not known(driver.kernel_module_version):
         present = False
@@ -176,15 +176,16 @@ def _runtimes(case: Case) -> Iterator[_Used]:
     for at, library in enumerate(known(case.software.cuda.libraries) or ()):
         version = known(library.version) or library.soname.partition(".so.")[2]
         if library.soname.startswith("libcudart.") and major_minor(version):
-            yield _Used(version, "whose runtime is installed", f"software.cuda.libraries.{at}")
+            leaf = "version" if known(library.version) else "soname"
+            yield _Used(version, "whose runtime is installed", f"software.cuda.libraries.{at}.{leaf}")
     for at, package in enumerate(known(case.software.packages) or ()):
         if re.match(r"cudatoolkit$|cuda-cudart$|nvidia-cuda-runtime(-cu\d+)?$", package.name):
             version = known(package.version) or ""
             if major_minor(version):
-                yield _Used(version, f"which {package.name} brings", f"software.packages.{at}")
+                yield _Used(version, f"which {package.name} brings", f"software.packages.{at}.version")
     for at, toolkit in enumerate(known(case.software.cuda.toolkits) or ()):
         if major_minor(known(toolkit.version) or ""):
-            yield _Used(known(toolkit.version) or "", "which is installed", f"software.cuda.toolkits.{at}")
+            yield _Used(known(toolkit.version) or "", "which is installed", f"software.cuda.toolkits.{at}.version")
 
 
 def _newer_driver(case: Case, driver: str, cuda: str, system: str) -> str:
@@ -237,7 +238,7 @@ def driver_dropped_gpu(case: Case) -> Iterator[Finding]:
         fix=f"install the driver of branch R{last} and hold it (Ubuntu: sudo apt-get install nvidia-driver-{last} && "
         f"sudo apt-mark hold nvidia-driver-{last})",
         verify="nvidia-smi -L",
-        evidence=case.evidence(*facts_of(case, bad, "machine.driver.version", "machine.driver.libcuda_version")),
+        evidence=case.evidence(*facts_of(bad, "machine.driver.version", "machine.driver.libcuda_version")),
         likely=0.95,
         thing=gpu.name,
     )

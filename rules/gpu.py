@@ -92,8 +92,8 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
         effect="TensorFlow ignores this GPU, or fails with 'no kernel image is available'",
         fix=_other_release(case, capability) or f"build TensorFlow from source for compute capability {capability}",
         verify=CHECK_GPUS,
-        evidence=case.evidence(*facts_of(case, bad, _BUILD, "software.tensorflow.version")),
-        likely=0.9,
+        evidence=case.evidence(*facts_of(bad, _BUILD, "software.tensorflow.version")),
+        likely=0.92,
         thing=gpu.name,
     )
 
@@ -143,7 +143,7 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
         else "kernels fail to load (CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE)",
         fix=release or _newer_build(capability),
         verify='python -c "import tensorflow as tf; print(tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).device)"',
-        evidence=case.evidence(*facts_of(case, bad, _BUILD, "software.tensorflow.version")),
+        evidence=case.evidence(*facts_of(bad, _BUILD, "software.tensorflow.version")),
         likely=0.3 if carried else 0.9,
         thing=gpu.name,
     )
@@ -214,7 +214,7 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         + (f", or {older_release}" if older_release else ""),
         verify="nvidia-smi (its head must show CUDA Version: " + wanted.cuda + " or newer)",
         evidence=case.evidence(
-            *facts_of(case, bad, "machine.driver.version", "machine.driver.cuda_version", _BUILD),
+            *facts_of(bad, "machine.driver.version", "machine.driver.cuda_version", _BUILD),
             "software.tensorflow.version",
         ),
         likely=0.85,

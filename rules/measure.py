@@ -70,7 +70,33 @@ def _chip_name(device: str) -> str:
     return f"NVIDIA {chip.chip} ({device})" if chip else f"NVIDIA device {device}"
 
 
+# How different sources word what NVML's return codes mean.
+_NVML_WORDS = (
+    ("version mismatch", "NVML_ERROR_LIB_RM_VERSION_MISMATCH"),
+    ("insufficient permissions", "NVML_ERROR_NO_PERMISSION"),
+    ("gpu is lost", "NVML_ERROR_GPU_IS_LOST"),
+    ("requires reset", "NVML_ERROR_RESET_REQUIRED"),
+    ("unknown error", "NVML_ERROR_UNKNOWN"),
+    ("driver not loaded", "NVML_ERROR_DRIVER_NOT_LOADED"),
+    ("couldn't communicate with the nvidia driver", "NVML_ERROR_DRIVER_NOT_LOADED"),
+)
+_CONTAINERS = frozenset({"docker", "podman", "kubernetes", "containerd", "container", "apptainer"})
+
+
+def nvml_error(case: Case) -> str | None:
+    """NVML's error by the name of its return code, also where the snapshot has it in the words of nvidia-smi."""
+    error = known(case.machine.driver.error)
+    words = (error or "").lower()
+    return next((name for part, name in _NVML_WORDS if part in words), error)
+
+
+def runs_in_container(case: Case) -> bool:
+    """Whether the one who looked ran inside a container."""
+    return known(case.machine.virtualization) in _CONTAINERS
+
+
 def not_under_wsl(case: Case) -> None:
+    """Leave a rule about the Linux (or Windows) driver as inapplicable under WSL and on macOS."""
     applies(not known(case.machine.wsl), "WSL uses the driver of Windows (KD105)")
     applies(known(case.machine.os) != "darwin", "there is no NVIDIA driver for macOS")
 
@@ -89,10 +115,12 @@ def measured(case: Case) -> list[tuple[Seen, str]]:
 
 
 def which(gpus: list[tuple[Seen, str]]) -> str:
+    """GPUs in words, each once."""
     return ", ".join(dict.fromkeys(f"{gpu.name} (compute capability {capability})" for gpu, capability in gpus))
 
 
-def facts_of(case: Case, gpus: list[tuple[Seen, str]], *more: str) -> tuple[str, ...]:
+def facts_of(gpus: list[tuple[Seen, str]], *more: str) -> tuple[str, ...]:
+    """The paths of the facts that tell these GPUs, and ``more``."""
     paths = []
     for gpu, _ in gpus:
         listed = gpu.fact.startswith("machine.gpus")
