@@ -40,18 +40,24 @@ class Driver(Facts, frozen=True):
     libcuda_version: Maybe[str] = unknown("machine.driver.libcuda_version")
     libcuda_path: Maybe[str] = unknown("machine.driver.libcuda_path")
     nvml_version: Maybe[str] = unknown("machine.driver.nvml_version")
-    error: Maybe[str] = unknown("machine.driver.error")
+    error: Maybe[str | None] = unknown("machine.driver.error")
+    open_kernel_module: Maybe[bool] = unknown("machine.driver.open_kernel_module")
 
 
 class Gpu(Facts, frozen=True):
-    """One GPU, as NVML names it. ``memory_mib`` in MiB; ``mig``: Multi-Instance GPU mode is on."""
+    """One GPU, as NVML names it. ``memory_mib`` in MiB; ``mig``: Multi-Instance GPU mode is on, with ``mig_devices`` parts.
+
+    ``error``: what NVML said where it would not speak of this GPU.
+    """
 
     index: Maybe[int] = unknown("machine.gpus.index")
     name: Maybe[str] = unknown("machine.gpus.name")
     compute_capability: Maybe[str] = unknown("machine.gpus.compute_capability")
     memory_mib: Maybe[int] = unknown("machine.gpus.memory_mib")
     mig: Maybe[bool] = unknown("machine.gpus.mig")
+    mig_devices: Maybe[int] = unknown("machine.gpus.mig_devices")
     brand: Maybe[str] = unknown("machine.gpus.brand")
+    error: Maybe[str | None] = unknown("machine.gpus.error")
 
 
 class DeviceNode(Facts, frozen=True):
@@ -61,6 +67,7 @@ class DeviceNode(Facts, frozen=True):
     mode: Maybe[str] = unknown("machine.device_nodes.mode")
     readable: Maybe[bool] = unknown("machine.device_nodes.readable")
     writable: Maybe[bool] = unknown("machine.device_nodes.writable")
+    error: Maybe[str | None] = unknown("machine.device_nodes.error")
 
 
 class Engine(Facts, frozen=True):
