@@ -518,7 +518,11 @@ def find_interpreters(view: View, environ: Mapping[str, str]) -> List[Tuple[str,
             offer(folder, "PATH")
     for folder in ("/usr/local/bin", "/usr/bin", "/opt/conda/bin", "/opt/venv/bin", "/venv/bin", "/app/.venv/bin"):
         offer(folder, "a usual place")
-    for above in ("/opt", "/app", "/home", "/root", "/srv", "/workspace", "/usr/local", "/opt/conda/envs"):
+    homes = ["/root"] + [join("/home", name) for name in view.names("/home")[:20]]
+    places = ["/opt", "/app", "/srv", "/workspace", "/usr/local", "/opt/conda/envs", "/opt/pyenv/versions"]
+    for home in homes:
+        places += [home] + [join(home, name) for name in (".pyenv/versions", "miniconda3/envs", ".virtualenvs")]
+    for above in places:
         for name in view.names(above)[:200]:
             offer(join(join(above, name), "bin"), "a usual place")
     return found
@@ -540,8 +544,11 @@ def read_venv(view: View, executable: str) -> Optional[Dict[str, str]]:
     return None
 
 
-def locate_interpreter(view: View, executable: str, run: Optional[Facts]) -> Optional[Interpreter]:
-    """Find prefix, library folder and version of an interpreter from its place; None where there is no Python."""
+def locate_interpreter(view: View, executable: str, run: Optional[Facts], exact: bool = True) -> Optional[Interpreter]:
+    """Find prefix, library folder and version of an interpreter from its place; None where there is no Python.
+
+    Without `exact` the version is not looked for in binaries and headers.
+    """
     executable = normal(executable)
     venv = read_venv(view, executable)
     try:
@@ -567,7 +574,7 @@ def locate_interpreter(view: View, executable: str, run: Optional[Facts]) -> Opt
         if not tag:
             view.gap(executable, "no Python library folder belongs to it")
             return None
-        version = _exact_version(view, home, tag, real)
+        version = _exact_version(view, home, tag, real) if exact else None
         if version is None and venv is not None and re.match(r"\d+\.\d+\.\d+", venv.get("version", "")):
             version = venv["version"]
             view.derived.add("software.python.version")
@@ -1243,6 +1250,7 @@ def describe_keras(
 
 # 7 ------------------------------------------------------------------------------------------------------ the loader
 
+LIBRARIES = "software.cuda.libraries"
 CACHE_FLAGS = {"i386": 0x0003, "x86_64": 0x0303, "aarch64": 0x0A03, "ppc64le": 0x0503, "s390x": 0x0403, "arm": 0x0903}
 MULTIARCH = {"i386": "i386-linux-gnu", "ppc64le": "powerpc64le-linux-gnu", "arm": "arm-linux-gnueabihf"}
 HWCAPS = (
@@ -1361,11 +1369,11 @@ class Loader:
             if data is not None:
                 self.cache = parse_cache(data, self.machine, self.hwcaps)
                 if not self.cache:
-                    view.gap("/etc/ld.so.cache", "not understood", "software.cuda.libraries")
+                    view.gap("/etc/ld.so.cache", "not understood", LIBRARIES)
             else:
                 configured = _unique(self._configured("/etc/ld.so.conf", 0))
                 if configured:
-                    view.derived.add("software.cuda.libraries")
+                    view.derived.add(LIBRARIES)
                 self.defaults = configured + self.defaults
         self._found = {}  # type: Dict[str, List[str]]
 
@@ -1379,7 +1387,7 @@ class Loader:
             if folder.startswith("/"):
                 folders.append(normal(folder))
             elif part:
-                self.view.gap(part, "a relative folder in the loader's path depends on the working folder")
+                self.view.gap(part, "a relative folder in the loader's path depends on the working folder", LIBRARIES)
         return folders
 
     def _default_folders(self) -> List[str]:
@@ -1491,7 +1499,6 @@ def tensorflow_callers(view: View, package: Optional[str]) -> List[str]:
 
 # 8 ------------------------------------------------------------------------------------------------------------ CUDA
 
-LIBRARIES = "software.cuda.libraries"
 FAMILY = re.compile(
     r"^lib(cuda|cudart|cublas|cublasLt|cudnn\w*|cufft|curand|cusolver|cusolverMg|cusparse|nccl|nvrtc|nvrtc-builtins"
     r"|nvJitLink|cupti|nvinfer\w*|nvshmem_host)\.so(\.[0-9]+)*$"
@@ -2055,22 +2062,21 @@ def _choose(
     view: View, candidates: Sequence[Tuple[str, str]], environ: Mapping[str, str], run: Optional[Facts]
 ) -> Tuple[Optional[Interpreter], List[Facts]]:
     """The first Python with TensorFlow or Keras in it, else the first; and what was found, for the report's header."""
-    tried = []  # type: List[Tuple[Interpreter, Facts]]
-    for path, why in candidates[:20]:
-        python = locate_interpreter(view, path, run)
-        if python is None:
-            continue
-        facts = {"path": path, "why": why}  # type: Facts
-        if len(candidates) > 1:
-            quiet = View(view.fs)
+    tried = []  # type: List[Facts]
+    quiet = View(view.fs)  # what is wrong with those that are not taken is no gap of the environment
+    for path, why in candidates[:40] if len(candidates) > 1 else []:
+        python = locate_interpreter(quiet, path, run, exact=False)
+        if python is not None:
             paths = build_paths(quiet, python, environ, run)
-            facts["has"] = [name for name in ("tensorflow", "keras") if paths.find_package(name) is not None]
-        tried.append((python, facts))
+            has = [name for name in ("tensorflow", "keras") if paths.find_package(name) is not None]
+            tried.append({"path": path, "why": why, "has": has})
+    if len(candidates) == 1:
+        tried.append({"path": candidates[0][0], "why": candidates[0][1]})
     if not tried:
         return None, []
-    best = next((pair for pair in tried if pair[1].get("has")), tried[0])
-    best[1]["chosen"] = True
-    return best[0], [facts for _python, facts in tried]
+    best = next((facts for facts in tried if facts.get("has")), tried[0])
+    best["chosen"] = True
+    return locate_interpreter(view, best["path"], run), tried
 
 
 def tidy(value: Any) -> Any:

@@ -105,6 +105,20 @@ def test_debians_python_has_dist_packages(collect) -> None:
 
 
 @pytest.mark.parametrize("collect", [run, static])
+def test_a_venv_of_debians_python_takes_its_dist_packages(tmp_path: Path, collect) -> None:
+    """Debian's site.py treats a venv in its own way: its site-packages, then the system's dist-packages."""
+    if not Path("/usr/lib/python3/dist-packages").is_dir() or not Path("/usr/bin/python3").exists():
+        pytest.skip("this is no Debian with a Python of its own")
+    command = ["/usr/bin/python3", "-m", "venv", "--without-pip", "--system-site-packages", str(tmp_path / "env")]
+    made = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    if made.returncode != 0:
+        pytest.skip("Debian's Python is without its venv module")
+    put(next((tmp_path / "env/lib").glob("python3.*/site-packages")), dist_info(".", "mine", "1"))
+    document = collect(tmp_path / "env/bin/python3", environment())
+    agree(document, normal_start(tmp_path / "env/bin/python3"))
+
+
+@pytest.mark.parametrize("collect", [run, static])
 def test_path_lines_of_pth_files_are_followed(python: Path, tmp_path: Path, collect) -> None:
     """A .pth file adds the folders that exist, once each, and comments do not count."""
     put(tmp_path / "more", dist_info(".", "further", "5"))

@@ -1,0 +1,264 @@
+"""TensorFlow, Keras, libc, distribution, environment variables and the choice of an interpreter in a whole root."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from doctor.collect import software
+from tests.collect.software_support import dist_info, environment, names, put, run, static
+
+SITE = "usr/lib/python3.11/site-packages"
+PYTHON = {"usr/bin/python3.11": "", "usr/lib/python3.11/os.py": "", f"{SITE}/keep": ""}
+TENSORFLOW = {f"{SITE}/tensorflow/__init__.py": ""}
+BUILD = f"{SITE}/tensorflow/python/platform/build_info.py"
+VERSION = f"{SITE}/tensorflow/include/tensorflow/core/public/version.h"
+
+
+def look(root: Path, files: dict[str, Any], **environ: str) -> dict[str, Any]:
+    """`software` of a fabricated root with a Python 3.11 and these files."""
+    return static("/usr/bin/python3.11", environ, put(root, {**PYTHON, **files}))["software"]
+
+
+def owner(name: str, version: str, folder: str = "tensorflow") -> dict[str, str]:
+    """A distribution whose RECORD claims a folder."""
+    return dist_info(SITE, name, version, RECORD=f"{folder}/__init__.py,sha256=x,0\n{name}.dist-info/RECORD,,\n")
+
+
+TODAY = (
+    "import collections\nbuild_info = collections.OrderedDict([('cuda_version', '12.5.1'), ('cudnn_version', '9'),"
+    " ('cuda_compute_capabilities', ['sm_60', 'compute_90']), ('is_cuda_build', True), ('is_rocm_build', False)])"
+)
+OLD = 'is_rocm_build = False\nis_cuda_build = True\ncuda_version_number = "10.1"\ncudnn_version_number = "7"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        (TODAY, {"cuda_build": True, "cuda_version": "12.5.1", "cudnn_version": "9", "rocm_build": False}),
+        (OLD, {"cuda_build": True, "cuda_version": "10.1", "cudnn_version": "7"}),
+        ("build_info = {'is_cuda_build': False}", {"cuda_build": False}),
+        ("is_cuda_build = False\n", {"cuda_build": False}),
+    ],
+)
+def test_build_info_is_read_in_every_spelling(tmp_path: Path, text: str, facts: dict[str, Any]) -> None:
+    """The plain dictionary of today and the names of 2.1 and before."""
+    found = look(tmp_path, {**TENSORFLOW, **owner("tensorflow", "2.21.0"), BUILD: text})["tensorflow"]
+    assert found.items() >= facts.items()
+
+
+def test_one_owner_names_the_distribution_and_the_version(tmp_path: Path) -> None:
+    """tensorflow-cpu owns the folder, tensorflow-io does not, whatever it is called."""
+    files = {**owner("tensorflow-cpu", "2.15.1"), **owner("tensorflow-io", "0.36", "tensorflow_io")}
+    found = look(tmp_path, {**TENSORFLOW, **files})["tensorflow"]
+    assert (found["distribution"], found["version"], found["owners"]) == (
+        "tensorflow-cpu",
+        "2.15.1",
+        ["tensorflow-cpu"],
+    )
+
+
+def test_of_two_owners_the_files_say_which_one_is_there(tmp_path: Path) -> None:
+    """Two distributions in one folder: both are named, and the header inside tells whose files they are."""
+    header = "#define TF_MAJOR_VERSION 2\n#define TF_MINOR_VERSION 15\n#define TF_PATCH_VERSION 1\n"
+    header += '#define TF_VERSION_SUFFIX ""\n'
+    files = {**owner("tensorflow", "2.21.0"), **owner("tensorflow-cpu", "2.15.1")}
+    found = look(tmp_path, {**TENSORFLOW, **files, VERSION: header})["tensorflow"]
+    assert found["owners"] == ["tensorflow", "tensorflow-cpu"]
+    assert (found["distribution"], found["version"]) == ("tensorflow-cpu", "2.15.1")
+
+
+def test_two_owners_of_unknown_files_leave_the_version_unknown(tmp_path: Path) -> None:
+    """Nothing is guessed where nothing tells the two apart."""
+    files = {**owner("tensorflow", "2.21.0"), **owner("tf-nightly", "2.22.0")}
+    found = look(tmp_path, {**TENSORFLOW, **files})["tensorflow"]
+    assert "distribution" not in found
+    assert "several distributions" in found["version"]["missing"]
+
+
+def test_an_unexpected_owner_is_found_too(tmp_path: Path) -> None:
+    """A company's own build under another name owns the folder by its top_level.txt."""
+    files = dist_info(SITE, "acme-ml", "7.1", **{"top_level.txt": "acme\ntensorflow\n"})
+    found = look(tmp_path, {**TENSORFLOW, **files, **dist_info(SITE, "other", "1")})["tensorflow"]
+    assert (found["distribution"], found["version"]) == ("acme-ml", "7.1")
+
+
+def test_a_metapackage_owns_nothing(tmp_path: Path) -> None:
+    """`tensorflow` without files of its own (as on Windows and Apple silicon) is not the owner."""
+    files = {**dist_info(SITE, "tensorflow", "2.15.0", RECORD="x,,\n"), **owner("tensorflow-macos", "2.15.0")}
+    assert look(tmp_path, {**TENSORFLOW, **files})["tensorflow"]["owners"] == ["tensorflow-macos"]
+
+
+def test_without_tensorflow_it_is_known_to_be_absent(tmp_path: Path) -> None:
+    """Looked, and there is none."""
+    found = look(tmp_path, {})
+    assert found["tensorflow"]["present"] is False
+    assert found["keras"]["present"] is False
+
+
+def test_keras_configuration_is_that_of_its_import(tmp_path: Path) -> None:
+    """keras.json, KERAS_HOME, KERAS_BACKEND and TF_USE_LEGACY_KERAS, with the defaults for what is not said."""
+    keras = {
+        f"{SITE}/keras/__init__.py": "",
+        **owner("keras", "3.11.0", "keras"),
+        **dist_info(SITE, "tf_keras", "2.19.0"),
+    }
+    found = look(tmp_path / "a", keras, HOME="/home/me")["keras"]
+    assert found == {
+        "present": True, "path": f"/{SITE}/keras", "owners": ["keras"], "distribution": "keras", "version": "3.11.0",
+        "tf_keras": "2.19.0", "legacy": False, "backend": "tensorflow", "floatx": "float32", "epsilon": 1e-7,
+        "image_data_format": "channels_last",
+    }  # fmt: skip
+    settings = {"backend": "jax", "floatx": "float16", "epsilon": True, "image_data_format": 3}
+    files = {**keras, "home/me/.keras/keras.json": json.dumps(settings)}
+    found = look(tmp_path / "b", files, HOME="/home/me")["keras"]
+    assert (found["backend"], found["floatx"], found["epsilon"]) == ("jax", "float16", 1e-7)
+    assert found["image_data_format"] == "channels_last"
+    found = look(tmp_path / "b", {}, HOME="/home/me", KERAS_BACKEND="torch", TF_USE_LEGACY_KERAS="1")["keras"]
+    assert (found["backend"], found["legacy"]) == ("torch", True)
+    assert look(tmp_path / "b", {}, HOME="/home/me", KERAS_HOME="/nowhere")["keras"]["backend"] == "tensorflow"
+
+
+def test_a_broken_keras_json_is_a_gap(tmp_path: Path) -> None:
+    """Keras takes its defaults then, and so do we, with a note."""
+    files = {**PYTHON, "root/.keras/keras.json": "{not json"}
+    document = static("/usr/bin/python3.11", {"HOME": "/root"}, put(tmp_path, files))
+    assert document["software"]["keras"]["backend"] == "tensorflow"
+    assert document["gaps"] == [{"path": "/root/.keras/keras.json", "why": "not JSON: Keras takes its defaults"}]
+
+
+SECRETS = {
+    "TF_API_TOKEN": "x",
+    "CUDA_PASSWORD": "x",
+    "KERAS_SECRET": "x",
+    "NVIDIA_API_KEY": "x",
+    "TF_GCS_CREDENTIALS": "x",
+    "KERAS_HOME": "https://me:pass@host/path",
+    "XLA_FLAGS": "--dump=s3://b/?token=abc",
+    "TF_NOTE": "ghp_0123456789abcdefghij",
+    "CUDA_NOTE": "nvapi-0123456789abcdefABCDEF",
+    "MKL_NOTE": "dGhpcyBpcyBub3QgYSBzZWNyZXQgYnV0IGxvb2tzMTIz",
+    "OMP_NOTE": "0123456789abcdef0123456789abcdef01234567",
+    "TF_JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x",
+}
+HARMLESS = {
+    "CUDA_VISIBLE_DEVICES": "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6,MIG-c7f3a5e2-5d4a-5f1c-8d3e-6a6b3e1c2d4f",
+    "NVIDIA_REQUIRE_CUDA": "cuda>=12.2 brand=tesla,driver>=525,driver<526",
+    "LD_LIBRARY_PATH": "/usr/local/cuda-12.2/lib64:/opt/a/very/long/path/with/Upper/and/123456/parts/in/it/lib",
+    "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/usr/local/cuda --xla_gpu_enable_fast_min_max=false",
+    "NV_CUDNN_PACKAGE": "libcudnn8=8.9.0.131-1+cuda12.1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "PYTHONHASHSEED": "0",
+    "CONDA_PREFIX": "/opt/conda/envs/train",
+    "KERAS_BACKEND": "tensorflow",
+}
+
+
+def test_secrets_never_leave(tmp_path: Path) -> None:
+    """By name or by look: neither the value nor a part of it is anywhere in the document, and the list is partial."""
+    document = static("/usr/bin/python3.11", SECRETS, put(tmp_path, PYTHON))
+    assert document["software"]["environment"] == {}
+    assert document["partial"] == ["software.environment"]
+    text = json.dumps(document)
+    for value in SECRETS.values():
+        assert value == "x" or value not in text
+    assert "pass@" not in text
+
+
+def test_what_is_no_secret_stays(tmp_path: Path) -> None:
+    """GPU identifiers, requirement expressions, long paths and versions are kept as they are."""
+    document = static("/usr/bin/python3.11", HARMLESS, put(tmp_path, PYTHON))
+    assert document["software"]["environment"] == HARMLESS
+    assert document["partial"] == []
+
+
+def test_only_the_allow_list_is_taken(tmp_path: Path) -> None:
+    """Everything else stays where it is, also what is Terraform's, or tells a cluster's hosts."""
+    environ = {
+        "HOME": "/root",
+        "AWS_REGION": "x",
+        "TF_VAR_region": "x",
+        "TF_CONFIG": "{}",
+        "PATH": "/bin",
+        "USER": "me",
+    }
+    assert look(tmp_path, {}, **environ)["environment"] == {}
+
+
+def test_logins_are_taken_out_of_addresses(tmp_path: Path) -> None:
+    """A requirement that is an address keeps the address and loses the login."""
+    metadata = "Name: a\nVersion: 1\nRequires-Dist: b @ git+https://me:hunter2@example.org/b.git\n"
+    package = look(tmp_path, dist_info(SITE, "a", "1", METADATA=metadata))["packages"][0]
+    assert package["requires"] == ["b @ git+https://***@example.org/b.git"]
+
+
+def test_long_strings_are_cut(tmp_path: Path) -> None:
+    """No string of the document is longer than its bound."""
+    metadata = f"Name: a\nVersion: 1\nRequires-Dist: {'x' * 100000}\n"
+    package = look(tmp_path, dist_info(SITE, "a", "1", METADATA=metadata))["packages"][0]
+    assert len(package["requires"][0]) == software.MAX_STRING
+
+
+def test_a_whole_root_chooses_the_python_with_tensorflow(tmp_path: Path) -> None:
+    """Without a named interpreter the one on PATH is taken, unless another one has TensorFlow; both are told."""
+    venv = {"opt/venv/pyvenv.cfg": "home = /usr/bin\n", "opt/venv/bin/python": "->/usr/bin/python3.11"}
+    site = "opt/venv/lib/python3.11/site-packages"
+    put(tmp_path, {**PYTHON, **venv, **dist_info(site, "inside", "1")})
+    fs = software.HostFileSystem(str(tmp_path))
+    document = software.collect(fs, None, {"PATH": "/usr/bin"})
+    assert document["software"]["python"]["executable"] == "/usr/bin/python3.11"
+    put(tmp_path, {f"{site}/tensorflow/__init__.py": ""})
+    document = software.collect(fs, None, {"PATH": "/usr/bin"})
+    assert document["software"]["python"]["executable"] == "/opt/venv/bin/python"
+    assert names(document) == {"inside": "1"}
+    chosen = [(entry["path"], entry["has"], entry.get("chosen", False)) for entry in document["interpreters"]]
+    assert chosen == [("/usr/bin/python3.11", [], False), ("/opt/venv/bin/python", ["tensorflow"], True)]
+
+
+def test_a_root_without_python_still_has_its_system(tmp_path: Path) -> None:
+    """A base image: distribution and CUDA, no python section, and a note."""
+    put(tmp_path, {"etc/os-release": 'ID=ubuntu\nVERSION_ID="22.04"\nPRETTY_NAME="Ubuntu 22.04"\n'})
+    document = software.collect(software.HostFileSystem(str(tmp_path)), None, {}, arch="x86_64")
+    assert document["software"]["distribution"] == {"id": "ubuntu", "version": "22.04", "name": "Ubuntu 22.04"}
+    assert "python" not in document["software"]
+    assert "packages" not in document["software"]
+    assert document["software"]["cuda"]["toolkits"] == []
+    assert document["gaps"] == [{"path": "/", "why": "no Python found"}]
+
+
+def test_static_and_run_agree_on_this_machine() -> None:
+    """What the files say is what the running interpreter says: libc, version, bits, packages, libraries."""
+    environ = environment(TF_CPP_MIN_LOG_LEVEL="1")
+    ran, read = run(sys.executable, environ)["software"], static(sys.executable, environ)["software"]
+    assert read == ran
+    assert ran["environment"] == {"TF_CPP_MIN_LOG_LEVEL": "1"}
+
+
+@pytest.mark.e2e
+def test_a_real_tensorflow_says_the_same(
+    tensorflow_environments: dict[str, Path], lacking: Callable[[str], NoReturn]
+) -> None:
+    """Version, build information and Keras version of real environments are those that TensorFlow itself tells."""
+    if not tensorflow_environments:
+        lacking("there is no TensorFlow environment: set KDOCTOR_TF_ENVS")
+    ask = (
+        "import json, tensorflow as tf, keras\n"
+        "print(json.dumps([tf.__version__, dict(tf.sysconfig.get_build_info()), keras.__version__,"
+        " keras.backend.floatx(), tf.__file__]))"
+    )
+    for python in tensorflow_environments.values():
+        environ = environment(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+        done = subprocess.run([str(python), "-B", "-c", ask], capture_output=True, env=environ, check=True, timeout=180)
+        version, build, keras, floatx, file = json.loads(done.stdout.splitlines()[-1])
+        for found in (run(python, environ)["software"], static(python, environ)["software"]):
+            assert found["tensorflow"]["version"] == version
+            assert found["tensorflow"]["path"] == str(Path(file).parent)
+            assert found["tensorflow"]["cuda_build"] == build["is_cuda_build"]
+            assert found["tensorflow"].get("cuda_version") == build.get("cuda_version")
+            assert (found["keras"]["version"], found["keras"]["floatx"]) == (keras, floatx)
