@@ -31,7 +31,7 @@ def details(finding: Finding, names: Mapping[str, str], *, verbose: bool = False
     if finding.verify:
         yield "verify", sanitize.line(finding.verify)
     if finding.caused_by:
-        yield "cause", ", ".join(f"{code} {names.get(code, '')}".strip() for code in finding.caused_by)
+        yield "cause", sanitize.line(", ".join(f"{code} {names.get(code, '')}".strip() for code in finding.caused_by))
     if verbose or finding.confidence is Confidence.LOW:
         yield "certainty", finding.confidence.value
 

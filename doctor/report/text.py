@@ -36,7 +36,8 @@ def render(report: Report, context: Context) -> str:
     screen = _Screen(context)
     lines: list[str] = []
     if not context.quiet:
-        lines += [*_header(report, screen), "", *_head(report, screen), ""]
+        head = _head(report, screen)
+        lines += [*_header(report, screen), "", *head, *([""] if head else [])]
     if report.changes is not None:
         listed = changes.lines(report.changes, verbose=context.verbose)
         lines += [screen.paint("Changes", "bold"), *(part for row in listed for part in screen.wrap_row(row)), ""]
