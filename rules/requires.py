@@ -50,6 +50,9 @@ def holds(expression: str, here: Here) -> bool | None:
 
     A malformed condition is an error of the runtime's too: the expression is then not met.
     """
+    if here.brands is not None and len(here.brands) > 1:
+        verdicts = {holds(expression, msgspec.structs.replace(here, brands=frozenset({b}))) for b in here.brands}
+        return verdicts.pop() if len(verdicts) == 1 else None
     results = [_all(alternative.split(","), here) for alternative in expression.split()]
     if True in results:
         return True
@@ -79,12 +82,11 @@ def _condition(text: str, here: Here) -> bool | None:
 
 
 def _brand(operator: str, value: str, here: Here) -> bool | None:
+    if operator not in ("=", "!="):
+        return False
     if not here.any_gpu:
         return True
-    if here.brands is None or operator not in ("=", "!="):
-        return None if operator in ("=", "!=") else False
-    possible = {(brand == value.lower()) == (operator == "=") for brand in here.brands}
-    return possible.pop() if len(possible) == 1 else None
+    return None if here.brands is None else (value.lower() in here.brands) == (operator == "=")
 
 
 def _compare(have: str, operator: str, value: str) -> bool:
