@@ -16,7 +16,8 @@ class ImageUse:
     ``line``: the first line of the instruction; ``column``: of the image's text where it stands on that line, else of
     the instruction. ``text_line``, ``text_column``: of the image's text itself; ``span``: its offsets in the decoded
     file, None where it is not written in one piece. ``variables``: those it names; ``unset``: those without a value.
-    ``within``: the kind of use that ONBUILD stores.
+    ``within``: the kind of use that ONBUILD stores; ``text``: the file's line, to be shown (none of a RUN, which may
+    hold secrets).
     """
 
     raw: str
@@ -36,6 +37,7 @@ class ImageUse:
     span: tuple[int, int] | None = None
     variables: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
+    text: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The use as plain data, in the contract's order."""
@@ -52,6 +54,8 @@ class ImageUse:
             "error": self.error and clean(self.error),
             "pinned": self.pinned,
         }
+        if self.text is not None:
+            row["text"] = clean(self.text)
         if self.within:
             row["within"] = self.within
         if self.text_line and self.text_line != self.line:

@@ -16,6 +16,7 @@ from doctor.project.found import Found, Requirement, SourceFile
 from doctor.project.requirements import Include
 
 _MOST_INCLUDES = 200
+_LONGEST_TEXT = 400
 _SUPPRESSION = re.compile(
     r"(?:#|//)\s*kdoctor:\s*ignore\[(?P<codes>[A-Za-z0-9_, -]{1,400})\][ \t]*(?P<reason>[^\r\n]{0,500})", re.IGNORECASE
 )
@@ -54,9 +55,12 @@ class _Collection:
             self._suppressions += suppressions(candidate.path, text)
         file = SourceFile(candidate.path, text, self._root)
         try:
-            self.found.add(self._parse(file, candidate.kind))
+            found = self._parse(file, candidate.kind)
         except RecursionError:
             self.found.fail(candidate.path, None, "nested too deep to be read")
+            return
+        found.images = _with_text(found.images, text)
+        self.found.add(found)
 
     def _parse(self, file: SourceFile, kind: str) -> Found:
         if kind in (discover.REQUIREMENTS, discover.CONSTRAINTS):
@@ -183,6 +187,17 @@ class _Collection:
                 if any(i.kind == "requirement" and _beside(parent, i.path) == path for i in includes)
             ]
         return found
+
+
+def _with_text(images: list[ImageUse], text: str) -> list[ImageUse]:
+    """The uses with the lines that they stand on; not those of RUN, which may hold secrets."""
+    if not images:
+        return images
+    lines = text.split("\n")
+    return [
+        use if use.use in ("mount-from", "onbuild") else replace(use, text=lines[use.line - 1].rstrip("\r")[:_LONGEST_TEXT])
+        for use in images
+    ]
 
 
 def _dependencies(file: SourceFile, kind: str) -> Found:

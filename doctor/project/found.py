@@ -45,6 +45,7 @@ class Requirement:
     url: str | None = None
     kind: str = "requirement"
     constraints: tuple[str, ...] = ()
+    end_line: int = 0
 
     def row(self) -> dict[str, Any]:
         """The requirement as plain data, in the contract's order."""
@@ -58,6 +59,8 @@ class Requirement:
             "line": self.line,
             "kind": self.kind,
         }
+        if self.end_line > self.line:
+            row["end_line"] = self.end_line
         if self.extras:
             row["extras"] = list(self.extras)
         if self.marker:
@@ -69,16 +72,21 @@ class Requirement:
 
 @dataclass(frozen=True)
 class LockFile:
-    """A lock file: normalised name → version, and whether each package has hashes."""
+    """A lock file: normalised name → version, and whether each package has hashes.
+
+    ``variants``: all versions of those packages that are locked more than once, for several platforms or Pythons.
+    """
 
     path: str
     format: str
     packages: dict[str, str]
     hashed: bool = True
+    variants: dict[str, list[str]] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
         """The lock file as plain data, in the contract's order."""
-        return {"path": self.path, "format": self.format, "packages": self.packages, "hashed": self.hashed}
+        row = {"path": self.path, "format": self.format, "packages": self.packages, "hashed": self.hashed}
+        return {**row, "variants": self.variants} if self.variants else row
 
 
 @dataclass

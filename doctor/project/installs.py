@@ -43,7 +43,10 @@ def parse(dockerfile: Dockerfile, path: str) -> list[Requirement]:
             _remember(inner, values, defaults, dockerfile.escape)
         elif inner.name == "RUN":
             for script in _scripts(inner):
-                found += _requirements(_known(script, values), path, instruction.line)
+                found += [
+                    replace(requirement, kind="install", end_line=instruction.end_line)
+                    for requirement in _requirements(_known(script, values), path, instruction.line)
+                ]
     return found
 
 

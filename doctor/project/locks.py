@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -20,7 +21,7 @@ _FORMATS = (
     (re.compile(r".*conda-lock\.ya?ml", re.IGNORECASE), "conda-lock"),
     (re.compile(r"conda-.+\.lock", re.IGNORECASE), "conda-explicit"),
 )
-_CONDA_LOCK_LINE = re.compile(r"(?:- |  |    )(?P<key>name|version|md5|sha256|manager):\s*(?P<value>\S+)\s*$")
+_CONDA_LOCK_LINE = re.compile(r"(?:- |  |    )(?P<key>name|version|sha256):\s*(?P<value>\S+)\s*$")
 _EXPLICIT = re.compile(
     r"https?://\S*/(?P<name>[^/\s]+)-(?P<version>[^/\s-]+)-[^/\s-]+\.(?:conda|tar\.bz2)(?P<hash>#\S+)?$"
 )
@@ -63,10 +64,10 @@ def _toml_lock(file: SourceFile, format_: str) -> LockFile:
     if not rows and "package" not in root and "version" not in root and "metadata" not in root:
         raise _NotALock(f"no {format_} lock file: it lists no packages")
     rows = [row for row in rows if not _is_own(row)]
-    packages: dict[str, str] = {canonicalize_name(str(row.get("name"))): row["version"] for row in rows}
+    packages, variants = _gathered((canonicalize_name(str(row.get("name"))), row["version"]) for row in rows)
     older_hashes = _dict(_dict(root.get("metadata")).get("files"))
     hashed = all(_has_hashes(row) or older_hashes.get(str(row.get("name"))) for row in rows)
-    return LockFile(file.path, format_, packages, hashed)
+    return LockFile(file.path, format_, packages, hashed, variants)
 
 
 def _pylock(file: SourceFile, root: dict[str, Any]) -> LockFile:
@@ -76,13 +77,13 @@ def _pylock(file: SourceFile, root: dict[str, Any]) -> LockFile:
         lock = Pylock.from_dict(root)
     except PylockValidationError as error:
         raise _NotALock(f"not a lock file of PEP 751: {error}"[:200]) from None
-    packages = {str(p.name): str(p.version) for p in lock.packages if p.version is not None}
+    packages, variants = _gathered((str(p.name), str(p.version)) for p in lock.packages if p.version is not None)
     hashed = all(
         all(w.hashes for w in p.wheels or ()) and (p.sdist is None or bool(p.sdist.hashes))
         for p in lock.packages
         if p.version is not None
     )
-    return LockFile(file.path, "pylock", packages, hashed)
+    return LockFile(file.path, "pylock", packages, hashed, variants)
 
 
 def _pipfile_lock(file: SourceFile) -> LockFile:
@@ -105,7 +106,7 @@ def _pipfile_lock(file: SourceFile) -> LockFile:
 
 def _conda_lock(file: SourceFile) -> LockFile:
     # written by a program with one key a line; a YAML parser needs 6 s for each MiB of it
-    packages: dict[str, str] = {}
+    rows: list[tuple[str, str]] = []
     hashes = 0
     name: str | None = None
     for line in file.text.splitlines():
@@ -118,12 +119,13 @@ def _conda_lock(file: SourceFile) -> LockFile:
         if key == "name":
             name = canonicalize_name(value)
         elif key == "version" and name:
-            packages[name] = value
-        elif key in ("md5", "sha256"):
+            rows.append((name, value))
+        elif key == "sha256":
             hashes += 1
-    if not packages:
+    if not rows:
         raise _NotALock("no conda-lock file: it lists no packages")
-    return LockFile(file.path, "conda-lock", packages, hashes >= len(packages))
+    packages, variants = _gathered(rows)
+    return LockFile(file.path, "conda-lock", packages, hashes >= len(rows), variants)
 
 
 def _conda_explicit(file: SourceFile) -> LockFile:
@@ -137,6 +139,16 @@ def _conda_explicit(file: SourceFile) -> LockFile:
     if not packages:
         raise _NotALock("no explicit list of conda packages: it names none")
     return LockFile(file.path, "conda-explicit", packages, hashed)
+
+
+def _gathered(rows: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The first version of each package, and all versions of those that have several."""
+    versions: dict[str, list[str]] = {}
+    for name, version in rows:
+        known = versions.setdefault(name, [])
+        if version not in known:
+            known.append(version)
+    return {name: v[0] for name, v in versions.items()}, {name: v for name, v in versions.items() if len(v) > 1}
 
 
 def _is_own(row: dict[str, Any]) -> bool:
