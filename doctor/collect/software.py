@@ -2108,10 +2108,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Collect, and write one ASCII JSON document between two sentinel lines to stdout.
 
     Arguments: none (run mode: the interpreter that runs this), or `--root FOLDER` and `--python PATH` (static mode).
-    Answers 0, or 1 with a document that has `error` in place of `software`.
+    Answers 0, 1 with a document that has `error` in place of `software`, or 2 for arguments that are none.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = {arguments[at]: arguments[at + 1] for at in range(0, len(arguments) - 1, 2)}
+    options = dict.fromkeys(arguments[::2], "")
+    options.update({arguments[at]: arguments[at + 1] for at in range(0, len(arguments) - 1, 2)})
+    if not set(options) <= {"--root", "--python"} or not all(value.startswith("/") for value in options.values()):
+        sys.stderr.write("collector: give nothing, or --root FOLDER and --python PATH (absolute), not %r\n" % arguments)
+        return 2
     try:
         fs = HostFileSystem(options.get("--root", "/"))
         if "--root" in options or "--python" in options:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,6 +240,80 @@ def test_static_and_run_agree_on_this_machine() -> None:
     ran, read = run(sys.executable, environ)["software"], static(sys.executable, environ)["software"]
     assert read == ran
     assert ran["environment"] == {"TF_CPP_MIN_LOG_LEVEL": "1"}
+
+
+def test_musl_is_told_from_glibc(tmp_path: Path) -> None:
+    """A Python linked against musl: its name, and its version out of the library's own text (as in Debian's musl)."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc to compile stub programs with")
+    root = put(tmp_path / "root", {**PYTHON, "lib/keep": ""})
+    (root / "usr/bin/python3.11").unlink()
+    interpreter = "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"
+    program = ["gcc", "-nostdlib", "-pie", interpreter, "-o", str(root / "usr/bin/python3.11"), "-xc", "-", "-xnone"]
+    stub = ["gcc", "-nostdlib", "-shared", "-fPIC", "-o", str(root / "lib/ld-musl-x86_64.so.1"), "-xc", "-", "-xnone"]
+    subprocess.run(stub, input=b'const char v[] = "/proc/self/fd/\\0001.2.3\\0Unsupported";', check=True)
+    subprocess.run([*program, str(root / "lib/ld-musl-x86_64.so.1")], input=b"void _start(void) {}", check=True)
+    found = static("/usr/bin/python3.11", {}, root)["software"]
+    assert found["libc"] == {"name": "musl", "version": "1.2.3"}
+    assert (found["python"]["bits"], found["python"]["architecture"]) == (64, platform.machine())
+
+
+class Tree(software.FileSystem):
+    """A root in memory, as an image's layers are: no operating system behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = {"/" + str(p.relative_to(folder)): p for p in folder.rglob("*")}
+        self.entries: dict[str, list[str]] = {"/": []}
+        for path in self.files:
+            self.entries.setdefault(software.parent(path), []).append(software.base(path))
+        self.content = {n: p.read_bytes() for n, p in self.files.items() if p.is_file() and not p.is_symlink()}
+
+    def lstat(self, path: str) -> tuple[str, int, int, float]:
+        if path == "/" or (path in self.files and self.files[path].is_dir() and not self.files[path].is_symlink()):
+            return software.FOLDER, 0, 0o755, 0.0
+        if path not in self.files:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return (software.LINK if self.files[path].is_symlink() else software.FILE), 0, 0o644, 0.0
+
+    def listdir(self, path: str) -> list[str]:
+        return self.entries.get(path, [])
+
+    def readlink(self, path: str) -> str:
+        return str(self.files[path].readlink())
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        return self.content[path][offset : offset + length]
+
+
+def test_any_file_system_will_do(tmp_path: Path) -> None:
+    """The same tree behind another implementation of the interface gives the same document."""
+    venv = {
+        "opt/venv/pyvenv.cfg": "home = /usr/bin\nversion = 3.11.4\n",
+        "opt/venv/bin/python": "->/usr/bin/python3.11",
+    }
+    site = "opt/venv/lib/python3.11/site-packages"
+    files = {**PYTHON, **venv, **dist_info(site, "inside", "1"), f"{site}/keras/__init__.py": ""}
+    put(tmp_path, {**files, "etc/os-release": "->../usr/lib/os-release", "usr/lib/os-release": "ID=debian\n"})
+    host = software.collect(software.HostFileSystem(str(tmp_path)), None, {"PATH": "/usr/bin"})
+    assert software.collect(Tree(tmp_path), None, {"PATH": "/usr/bin"}) == host
+    assert names(host) == {"inside": "1"}
+
+
+def test_the_file_is_a_program_of_its_own_too(tmp_path: Path, capfdbinary: Any) -> None:
+    """--root and --python are for static mode."""
+    put(tmp_path, {**PYTHON, **dist_info(SITE, "inside", "1")})
+    assert software.main(["--root", str(tmp_path), "--python", "/usr/bin/python3.11"]) == 0
+    out = capfdbinary.readouterr().out.decode("ascii")
+    assert names(json.loads(out.split(software.BEGIN)[1].split(software.END)[0])) == {"inside": "1"}
+
+
+@pytest.mark.parametrize("arguments", [["--pyhton", "/x"], ["--root"], ["--python", "relative"], ["x"]])
+def test_wrong_arguments_are_one_clear_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is collected from a place that nobody named."""
+    assert software.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
 
 
 @pytest.mark.e2e
