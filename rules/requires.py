@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-_TERM = re.compile(r"(?P<name>[a-z]+)(?P<operator>!=|<=|>=|=|<|>)(?P<value>[^=<>!]+)")
+_TERM = re.compile(r"(?P<name>[A-Za-z]+)(?P<operator>!=|<=|>=|=|<|>)(?P<value>[^=<>!]+)")
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # Go's strconv.ParseBool
 _PREFIX, _JETPACK = "NVIDIA_REQUIRE_", "NVIDIA_REQUIRE_JETPACK"
 
@@ -48,42 +48,57 @@ def disabled(environment: Mapping[str, str]) -> bool:
 def holds(expression: str, here: Here) -> bool | None:
     """Whether one alternative is met; None where that hangs on a fact that is not known.
 
-    A malformed condition is an error of the runtime's too: the expression is then not met.
+    Read from left to right up to the first alternative that is met; a malformed condition on the way is an error of
+    the runtime's, and the container does not start. An empty expression is met.
     """
     if here.brands is not None and len(here.brands) > 1:
         verdicts = {holds(expression, msgspec.structs.replace(here, brands=frozenset({b}))) for b in here.brands}
         return verdicts.pop() if len(verdicts) == 1 else None
-    results = [_all(alternative.split(","), here) for alternative in expression.split()]
-    if True in results:
-        return True
-    return None if None in results else False
+    unsure = False
+    alternatives = expression.split()
+    for alternative in alternatives:
+        try:
+            met = _all(alternative.split(","), here)
+        except _MalformedError:
+            return None if unsure else False
+        if met:
+            return True
+        unsure = unsure or met is None
+    return None if unsure else not alternatives
+
+
+class _MalformedError(ValueError):
+    """A condition that the runtime cannot read."""
 
 
 def _all(conditions: list[str], here: Here) -> bool | None:
-    results = [_condition(condition, here) for condition in conditions if condition]
-    if False in results:
-        return False
-    return None if None in results else True
+    sure = True
+    for condition in filter(None, conditions):
+        met = _condition(condition, here)
+        if met is False:
+            return False
+        sure = sure and met is not None
+    return True if sure else None
 
 
 def _condition(text: str, here: Here) -> bool | None:
     term = _TERM.fullmatch(text)
     if term is None:
-        return False
-    name, operator, value = term["name"], term["operator"], term["value"]
+        raise _MalformedError(text)
+    name, operator, value = term["name"].lower(), term["operator"], term["value"]
     if name == "brand":
         return _brand(operator, value, here)
-    have = {"cuda": here.cuda, "driver": here.driver, "arch": here.arch}.get(name, "")
+    if name not in ("cuda", "driver", "arch") or not re.fullmatch(r"[0-9.]+", value):
+        raise _MalformedError(text)
     if name == "arch" and not here.any_gpu:
         return True
-    if have is None:
-        return None
-    return _compare(have, operator, value) if have else False
+    have = {"cuda": here.cuda, "driver": here.driver, "arch": here.arch}[name]
+    return None if have is None else _compare(have, operator, value)
 
 
 def _brand(operator: str, value: str, here: Here) -> bool | None:
     if operator not in ("=", "!="):
-        return False
+        raise _MalformedError(f"brand{operator}{value}")
     if not here.any_gpu:
         return True
     return None if here.brands is None else (value.lower() in here.brands) == (operator == "=")
