@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from doctor.diagnosis import join
 from doctor.errors import DoctorError, TargetError, UsageError
+from doctor.model.facts import Missing
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
-from doctor.model.wire import load_snapshot
+from doctor.model.wire import decode_snapshot, load_snapshot
 from doctor.targets.host import Look, look
 from doctor.targets.words import Target, parse
 
@@ -30,6 +33,8 @@ class Request:
     machine: Path | None = None
     log: Path | None = None
     try_tensorflow: bool = False
+    build_args: tuple[str, ...] = ()
+    with_project: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,9 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
     if request.python is not None:
         targets = [Target("python", request.python), *(t for t in targets if t.kind != "host")]
     machine = load_snapshot(request.machine) if request.machine else None
+    pool = ThreadPoolExecutor(1)
+    project = pool.submit(_project, request, offline) if request.with_project else None
+    pool.shutdown(wait=False)
     looks: list[Look] = []
     unmet: list[Note] = []
     for target in targets:
@@ -72,6 +80,8 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
     snapshots = [one.snapshot for one in looks]
     if machine is not None:
         snapshots = [join(snapshot, machine) for snapshot in snapshots]
+    if project is not None and snapshots:  # once in a run: its findings are the folder's, whatever else is looked at
+        snapshots[0] = with_project(snapshots[0], project.result())
     if request.log is not None:
         lines = read_log(request.log)
         snapshots = [msgspec.structs.replace(snapshot, log=lines) for snapshot in snapshots]
@@ -86,6 +96,40 @@ def _look(target: Target, request: Request, offline: bool, *, with_machine: bool
         found = look(request.folder, python=python, machine=with_machine, offline=offline)
         return _tried(found) if request.try_tensorflow else found
     raise TargetError(f"{target}: this version looks at host, python:PATH and snapshot:FILE only")
+
+
+def _project(request: Request, offline: bool) -> dict[str, Any]:
+    """The ``project`` section of the folder, with what the registries say of its images unless ``offline``."""
+    from doctor.project import collect_project  # noqa: PLC0415 -- only where a folder is scanned
+
+    section = collect_project(request.folder, _build_args(request.build_args))
+    if not offline and section.get("images"):
+        from doctor.images.lookup import SECONDS, look_up  # noqa: PLC0415
+        from doctor.io.registry.client import RegistryClient  # noqa: PLC0415
+
+        section["images"] = look_up(section["images"], lambda: RegistryClient(SECONDS))
+    return section
+
+
+def _build_args(words: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not separator:
+            if name not in os.environ:
+                raise UsageError(f"--build-arg {name}: write NAME=VALUE, or set {name} in the environment")
+            value = os.environ[name]
+        found[name] = value
+    return found
+
+
+def with_project(snapshot: Snapshot, section: dict[str, Any]) -> Snapshot:
+    """The snapshot with a project's facts; what the project requests counts as requested of the software."""
+    read = decode_snapshot({"project": section, "software": {"requested": section.get("requested") or []}})
+    software = snapshot.software
+    if isinstance(software.requested, Missing):
+        software = msgspec.structs.replace(software, requested=read.software.requested)
+    return msgspec.structs.replace(snapshot, project=read.project, software=software)
 
 
 def _tried(found: Look) -> Look:

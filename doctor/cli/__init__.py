@@ -16,6 +16,7 @@ from doctor.cli.compare import compare
 from doctor.cli.rule import rule
 from doctor.cli.scan import scan
 from doctor.cli.snapshot import snapshot
+from doctor.cli.suggest import suggest
 from doctor.errors import DoctorError
 
 INTERNAL, INTERRUPTED, TERMINATED = 4, 130, 143
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, compare, rule):
+for command in (scan, check, snapshot, compare, rule, suggest):
     app.command()(command)
 
 

@@ -18,6 +18,9 @@ def scan(
     target: Annotated[Optional[list[str]], typer.Option(help="Look at these instead of this host.")] = None,  # noqa: UP045
     machine: Annotated[Optional[Path], typer.Option(help="Judge on the machine of this snapshot.")] = None,  # noqa: UP045
     log: Annotated[Optional[Path], typer.Option(help="A training or TensorFlow log to join with the facts.")] = None,  # noqa: UP045
+    build_arg: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the project's Dockerfiles.", metavar="NAME=VALUE")
+    ] = None,
     try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
 ) -> None:
     """Say what is wrong with this machine and this environment, the root cause first."""
@@ -25,7 +28,16 @@ def scan(
     from doctor.scan import Request, look_at
 
     session = Session.open(flags, path)
-    request = Request(path, python or session.settings.python, tuple(target or ()), machine, log, try_)
+    request = Request(
+        folder=path,
+        python=python or session.settings.python,
+        targets=tuple(target or ()),
+        machine=machine,
+        log=log,
+        try_tensorflow=try_,
+        build_args=tuple(build_arg or ()),
+        with_project=True,
+    )
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header
     session.finish(session.judge(looked.snapshots), unmet=looked.unmet, notes=looked.notes)

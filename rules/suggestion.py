@@ -1,0 +1,126 @@
+"""Which TensorFlow fits a driver, a GPU and a Python: the answer of ``kdoctor suggest``. Registers no rule.
+
+The same functions judge an installed TensorFlow (KD102, KD106 to KD108): what is suggested passes the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from .fitting import Code, driver_runs, install, least_driver
+from .tables.cuda import cuda_reported_by
+from .tables.gpus import dropped_by_driver
+from .tables.tensorflow import Release, releases
+from .tables.versions import at_least, numbers
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is there. None: not known, and so no reason against a release.
+
+    ``capabilities``: compute capabilities of the GPUs that are to be used; empty where there is none. ``driver``: the
+    NVIDIA driver, with ``driver_cuda`` the CUDA that it reports. ``platform``: as in the tables (``linux_x86_64``).
+    """
+
+    driver: str | None = None
+    driver_cuda: str | None = None
+    capabilities: tuple[str, ...] = ()
+    python: str | None = None
+    platform: str = "linux_x86_64"
+    system: str = "linux"
+    glibc: str | None = None
+    cpu_flags: tuple[str, ...] | None = None
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a GPU is to be used."""
+        return bool(self.capabilities)
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """One release and whether it fits: ``against`` says why not, ``but`` what to know where it does."""
+
+    version: str
+    command: str
+    cuda: str | None
+    pythons: tuple[str, ...]
+    against: tuple[str, ...] = ()
+    but: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.against
+
+
+def suggest(wanted: Wanted) -> tuple[Fit, ...]:
+    """Every release that has not been withdrawn, the newest first."""
+    found = [_judge(release, wanted) for release in reversed(releases()) if not (release.yanked or release.legacy)]
+    return tuple(found)
+
+
+def _judge(release: Release, wanted: Wanted) -> Fit:
+    pythons = tuple(sorted(release.python.get(wanted.platform, ()), key=numbers))
+    against = [*_software(release, wanted, pythons)]
+    but: list[str] = []
+    if wanted.gpu:
+        against += _hardware(release, wanted)
+        if "and-cuda" not in release.extras:
+            but.append(f"needs CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
+    command = install(release).split(",")[0] if wanted.gpu else f"pip install '{_cpu_name(wanted)}=={release.version}'"
+    return Fit(
+        release.version, command, release.cuda.version if wanted.gpu else None, pythons, tuple(against), tuple(but)
+    )
+
+
+def _software(release: Release, wanted: Wanted, pythons: tuple[str, ...]) -> Iterator[str]:
+    if not pythons:
+        yield f"no wheel for {wanted.platform}"
+    elif wanted.python is not None and ".".join(wanted.python.split(".")[:2]) not in pythons:
+        yield f"no wheel for Python {wanted.python} (it has {', '.join(pythons)})"
+    glibc = release.min_glibc.get(wanted.platform)
+    if glibc and wanted.glibc and not at_least(wanted.glibc, glibc):
+        yield f"its wheel needs glibc {glibc}, here is {wanted.glibc}"
+    flags = release.cpu_flags.get(wanted.platform.split("_", 1)[-1], ())
+    lacking = [flag for flag in flags if wanted.cpu_flags is not None and flag not in wanted.cpu_flags]
+    if lacking:
+        yield f"its wheel needs CPU instructions that are not there: {', '.join(lacking)}"
+
+
+def _hardware(release: Release, wanted: Wanted) -> Iterator[str]:
+    if not release.has_cuda(wanted.platform):
+        yield f"its wheel for {wanted.platform} is built without CUDA"
+        return
+    if wanted.driver is None:
+        yield "no NVIDIA driver is loaded"
+    elif driver_runs(wanted.driver, release.cuda.version, wanted.system) is False:
+        least = least_driver(release.cuda.version, wanted.system)
+        yield f"its CUDA {release.cuda.version} needs driver {least}, here is {wanted.driver}"
+    for capability in wanted.capabilities:
+        yield from _gpu(release, capability, wanted)
+
+
+def _gpu(release: Release, capability: str, wanted: Wanted) -> Iterator[str]:
+    if wanted.driver and dropped_by_driver(capability, wanted.driver):
+        yield f"driver {wanted.driver} no longer runs GPUs of compute capability {capability}"
+    listed = release.cuda.compute_capabilities
+    if listed is None:
+        return
+    code = Code(listed)
+    if not code.native(capability):
+        yield f"its kernels are for {', '.join(code.every)}, the GPU is {capability}"
+        return
+    scanned = release.gpu_code
+    cuda = wanted.driver_cuda or (cuda_reported_by(wanted.driver) if wanted.driver else None)
+    if scanned is None or cuda is None or Code(scanned.sass_full).native(capability):
+        return
+    if not at_least(cuda, scanned.driver_cuda_for_ptx):
+        yield (
+            f"some of its kernels for {capability} are PTX that needs a driver with CUDA "
+            f"{scanned.driver_cuda_for_ptx}, here is {cuda}"
+        )
+
+
+def _cpu_name(wanted: Wanted) -> str:
+    return "tensorflow-cpu" if wanted.platform in ("linux_x86_64", "windows_amd64") else "tensorflow"

@@ -1,0 +1,92 @@
+"""``kdoctor suggest``: what it offers passes the rules, and what it holds back says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from doctor.errors import UsageError
+from doctor.model.snapshot import Snapshot
+from doctor.suggest import suggest, text, wanted
+from tests.support import diagnose
+
+GPUS = [("Tesla T4", "7.5"), ("NVIDIA A100-SXM4-40GB", "8.0"), ("GeForce RTX 3080", "8.6"), ("NVIDIA H100 PCIe", "9.0")]
+DRIVERS = [
+    ("450.80.02", "11.0"),
+    ("470.82.01", "11.4"),
+    ("525.60.13", "12.0"),
+    ("535.104.05", "12.2"),
+    ("570.133.20", "12.8"),
+]
+GPU_RULES = {"KD102", "KD106", "KD107", "KD108", "KD111", "KD304"}
+
+
+def ask(driver: str | None = None, *gpus: str, python: str = "3.11") -> str:
+    """The answer in text, on a machine of which nothing else is known."""
+    asked = wanted(Snapshot(), driver=driver, gpus=gpus, python=python)
+    return text(asked, suggest(asked))
+
+
+@pytest.mark.parametrize(("name", "capability"), GPUS)
+@pytest.mark.parametrize(("driver", "cuda"), DRIVERS)
+def test_rules_agree_with_every_suggestion(name: str, capability: str, driver: str, cuda: str) -> None:
+    """On each driver and GPU: a release that is offered breaks no rule, one whose driver is too old breaks one."""
+    asked = wanted(Snapshot(), driver=driver, gpus=(capability,), python="3.10")
+    machine = {
+        "os": "linux",
+        "architecture": "x86_64",
+        "driver": {"present": True, "version": driver, "cuda_version": cuda, "kernel_module_version": driver},
+        "gpus": [{"name": name, "compute_capability": capability}],
+    }
+    for fit in suggest(asked):
+        if "3.10" not in fit.pythons:
+            continue
+        software = {
+            "python": {"version": "3.10.13"},
+            "tensorflow": {
+                "version": fit.version,
+                "distribution": "tensorflow",
+                "cuda_build": True,
+                "cuda_version": fit.cuda,
+            },
+        }
+        found = {f.code for f in diagnose({"machine": machine, "software": software}).findings if f.severity == "error"}
+        if fit.fits:
+            assert not found & GPU_RULES, (fit.version, found)
+        elif any("needs driver" in why for why in fit.against):
+            assert "KD102" in found, fit
+
+
+def test_newest_release_that_fits_comes_first() -> None:
+    """A T4 on a CUDA 11 driver gets the last CUDA 11 release; minor-version compatibility carries it."""
+    assert "pip install 'tensorflow[and-cuda]==2.14.1'" in ask("470.82.01", "T4", python="3.9").splitlines()[2]
+
+
+def test_kernels_that_are_ptx_only_hold_a_release_back() -> None:
+    """An Ampere GPU on the same driver gets 2.11: later releases hold PTX that this driver cannot compile."""
+    answer = ask("470.82.01", "RTX 3080", python="3.9")
+    assert "'tensorflow==2.11.1'" in answer.splitlines()[2]
+    assert "are PTX that needs a driver with CUDA 11.8" in answer
+
+
+def test_nothing_fits_says_why() -> None:
+    """A Blackwell GPU has no wheel with code for it, and each release says so."""
+    answer = ask("570.133.20", "RTX 5090")
+    assert "No release fits" in answer
+    assert "the GPU is 12.0" in answer
+
+
+def test_other_python_is_offered_where_only_python_stands_in_the_way() -> None:
+    """Python 3.8 keeps a newer release away that the driver would run."""
+    assert "With Python 3.13, 2.21.0 would fit" in ask("570.133.20", "A100", python="3.8")
+
+
+def test_no_gpu_gets_the_cpu_build() -> None:
+    """Without a GPU the CPU build is offered."""
+    assert "pip install 'tensorflow-cpu==" in ask()
+
+
+@pytest.mark.parametrize("name", ["foo", "NVIDIA", ""])
+def test_unknown_gpu_is_an_error_that_says_what_to_do(name: str) -> None:
+    """A product that nobody has heard of is not guessed."""
+    with pytest.raises(UsageError, match="compute capability"):
+        ask("570.133.20", name)
