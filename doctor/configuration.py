@@ -40,7 +40,15 @@ class ConfigFile(msgspec.Struct, frozen=True):
     def origin(self, *keys: str | int) -> str:
         """``pyproject.toml:12`` for a key (``"fail-on"``) or the n-th table of a key; the file alone where unclear."""
         line = line_of(self.text, self.prefix, keys)
-        return f"{self.path}:{line}" if line else str(self.path)
+        return f"{shown(self.path)}:{line}" if line else shown(self.path)
+
+
+def shown(path: Path) -> str:
+    """The path as a person would write it: relative to the working folder where it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 def line_of(text: str, prefix: str, keys: tuple[str | int, ...]) -> int | None:
@@ -91,7 +99,7 @@ def read_named(path: Path, folder: Path) -> ConfigFile:
         return _read(path, "", trusted=not inside)
     found = _read(path, "tool.kdoctor", trusted=not inside)
     if not found.values:
-        raise UsageError(f"{path}: no [tool.kdoctor] in it")
+        raise UsageError(f"{shown(path)}: no [tool.kdoctor] in it")
     return found
 
 
@@ -112,7 +120,9 @@ def read_project(folder: Path) -> ConfigFile | None:
                 found.append(_parse(place / PYPROJECT, text, "tool.kdoctor", trusted=False))
         found = [file for file in found if file.values or file.path.name == PROJECT_FILE]
         if len(found) > 1:
-            raise UsageError(f"{found[0].path}: settings also stand in {found[1].path.name}: keep one of the two")
+            raise UsageError(
+                f"{shown(found[0].path)}: settings also stand in {found[1].path.name}: keep one of the two"
+            )
         if found:
             return found[0]
     return None
@@ -139,24 +149,24 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise UsageError(f"{shown(path)}: cannot be read: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:
-        raise UsageError(f"{path}: larger than {MAX_BYTES >> 20} MiB; no configuration is that large")
+        raise UsageError(f"{shown(path)}: larger than {MAX_BYTES >> 20} MiB; no configuration is that large")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        raise UsageError(f"{shown(path)}: not UTF-8 text (byte {error.start})") from None
 
 
 def _parse(path: Path, text: str, prefix: str, *, trusted: bool) -> ConfigFile:
     try:
         node: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
+        raise UsageError(f"{shown(path)}: not valid TOML: {error}") from None
     except RecursionError:
-        raise UsageError(f"{path}: nested too deep") from None
+        raise UsageError(f"{shown(path)}: nested too deep") from None
     for step in prefix.split(".") if prefix else ():
         node = node.get(step, {}) if isinstance(node, dict) else {}
     if not isinstance(node, dict):
-        raise UsageError(f"{path}: [{prefix}] is not a table")
+        raise UsageError(f"{shown(path)}: [{prefix}] is not a table")
     return ConfigFile(path, prefix, text, node, trusted)

@@ -194,6 +194,8 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
         value = (value,)
     if field == "suppressions" and file is not None:
         return _suppressions(value, origin, file)
+    if field == "severity" and file is not None and isinstance(value, dict):
+        return _severities(value, file)
     try:
         result = msgspec.convert(value, _TYPES[field])
     except msgspec.ValidationError as error:
@@ -207,6 +209,17 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
         for item in result:
             _check_format(item, origin)
     return result
+
+
+def _severities(value: dict[str, Any], file: ConfigFile) -> dict[str, Severity]:
+    levels = [severity.value for severity in Severity]
+    for rule, level in value.items():
+        if level not in levels:
+            near = difflib.get_close_matches(str(level), levels, 1)
+            advice = f"; did you mean {near[0]!r}?" if near else ""
+            said = f"severity of {rule} is {str(level)[:40]!r}, expected {', '.join(levels)}"
+            raise UsageError(f"{file.origin('severity', rule)}: {said}{advice}")
+    return {rule: Severity(level) for rule, level in value.items()}
 
 
 def _suppressions(value: Any, origin: str, file: ConfigFile) -> tuple[PolicySuppression, ...]:

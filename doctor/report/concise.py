@@ -10,7 +10,7 @@ from doctor.report.context import Context
 def render(report: Report, context: Context) -> str:
     """One line a finding: ``path:line:col: severity[KD…] message``; the subject stands where there is no path."""
     many = len(report.subjects) > 1
-    lines = [_line(finding, many=many) for finding in report.findings]
+    lines = [_line(finding, totals.judged_on(finding, report), many=many) for finding in report.findings]
     lines += [f"{sanitize.line(note.what)}: not looked at: {sanitize.line(note.why)}" for note in report.notes]
     if context.show_skipped:
         lines += [
@@ -24,12 +24,12 @@ def render(report: Report, context: Context) -> str:
     return text if context.unicode else sanitize.ascii_only(text)
 
 
-def _line(finding: Finding, *, many: bool) -> str:
+def _line(finding: Finding, subject: str, *, many: bool) -> str:
     place = finding.location
     if place is None:
-        where = finding.subject if finding.machine is None else f"{finding.subject} on {finding.machine}"
+        where = subject
     else:
         where = ":".join(str(part) for part in (place.path, place.line, place.column) if part is not None)
-        where = f"{finding.subject}: {where}" if many else where
+        where = f"{subject}: {where}" if many else where
     severity = (finding.severity or Severity.INFO).value
     return f"{sanitize.line(where)}: {severity}[{finding.code}] {sanitize.line(finding.message)}"

@@ -30,6 +30,7 @@ _AREA_OF = {
     "KD308": "TensorFlow",
     "KD310": "TensorFlow",
     "KD4": "Images",
+    "KD409": "TensorFlow",
     "KD5": "GPU",
     "KD502": "CUDA",
     "KD503": "CUDA",
@@ -90,7 +91,7 @@ def _area(name: str, said: Said, findings: Iterable[Finding], skipped: Iterable[
     skips = sum(area_of(skip.code) == name for skip in skipped)
     if mine:
         worst = max(mine, key=lambda severity: severity.weight)
-        return Area(worst.value, name, text)
+        return Area(worst.value, name, text if looked else "1 finding" if len(mine) == 1 else f"{len(mine)} findings")
     if skips and looked:
         text += f"; {skips} {'rule' if skips == 1 else 'rules'} skipped"
     return Area("ok" if looked else "none", name, text)

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from doctor.report import sanitize
-from doctor.report.context import Context
+from doctor.report.context import Context, terminal
 from doctor.rule import Rule
 
 _NAME_WIDTH = 30
 _SEVERITY_WIDTH = 9
 
 
-def render_page(rule: Rule, context: Context) -> str:
+def rule_page(rule: Rule, context: Context | None = None) -> str:
     """A rule's whole page: code, name and default severity, then its text, headings bold where colours are wanted."""
+    context = context or Context(**terminal())
     lines = [f"{_bold(rule.code, context)} {rule.name} ({rule.severity.value})", ""]
     for block in _blocks(rule.page):
         heading = block[0].removeprefix("## ")
@@ -32,8 +33,9 @@ def render_page(rule: Rule, context: Context) -> str:
     return _finish(lines, context)
 
 
-def render_list(rules: Iterable[Rule], context: Context) -> str:
+def rule_list(rules: Iterable[Rule], context: Context | None = None) -> str:
     """All rules, one a line: code, name, default severity, summary."""
+    context = context or Context(**terminal())
     lines = []
     for rule in rules:
         head = f"{rule.code}  {rule.name:{_NAME_WIDTH}}{rule.severity.value:{_SEVERITY_WIDTH}}"

@@ -174,9 +174,7 @@ def _place(group: list[Finding], report: Report) -> str:
     path = ""
     if place is not None:
         path = ":".join(str(part) for part in (place.path, place.line, place.column) if part is not None)
-    hosts = {row.name for row in report.subjects if row.kind == "host"}
-    names = [f.subject if f.machine is None or f.subject in hosts else f"{f.subject} on {f.machine}" for f in group]
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys(totals.judged_on(finding, report) for finding in group))
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     only = len(report.subjects) <= 1 and len(names) == 1
     if path and (only or path.split(":", 1)[0] == shown):

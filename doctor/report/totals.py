@@ -27,6 +27,13 @@ def findings_line(report: Report) -> str:
     return f"{head} {len(report.suppressed)} suppressed." if report.suppressed else head
 
 
+def judged_on(finding: Finding, report: Report) -> str:
+    """The subject, and its machine where the run looks at several: ``app on prod-node``."""
+    several = len(report.machines) > 1 and finding.machine not in (None, finding.subject)
+    hosts = {row.name for row in report.subjects if row.kind == "host"} if several else set()
+    return f"{finding.subject} on {finding.machine}" if several and finding.subject not in hosts else finding.subject
+
+
 def judged(report: Report) -> dict[str, int]:
     """How many judgements (rule times subject) ended how. Each is counted once; one that found something, as failed."""
     names = {row.name for row in report.subjects}

@@ -117,6 +117,11 @@ def test_each_rule_belongs_to_one_area(code: str, area: str) -> None:
     assert head.area_of(code) == area
 
 
+def test_a_finding_in_an_area_without_facts_is_not_called_unlooked() -> None:
+    """The line never says that nobody looked where something was found."""
+    assert lines({}, finding("KD403", Severity.WARNING))["Images"] == ("warning", "1 finding")
+
+
 def test_absence_is_said_as_absence() -> None:
     """Looked, and there is none: of TensorFlow, GPUs, images, scripts, libraries."""
     said = lines(

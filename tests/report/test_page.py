@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_page_says_what_why_and_how_to_fix() -> None:
     """The docstring of the rule is its page; paragraphs wrap, examples keep their lines."""
     rule = catalogue.find("KD904")
-    text = page.render_page(rule, Context(width=70))
+    text = page.rule_page(rule, Context(width=70))
     assert text.startswith("KD904 suppression-expired (warning)\n\nThe date of a suppression has passed")
     assert "\nWhy is this bad?\n" in text
     assert "\nFROM tensorflow/tensorflow:2.21.0-gpu\n" in text
@@ -34,7 +34,7 @@ def test_every_rule_has_a_page_that_says_how_to_fix_it() -> None:
 
 def test_the_list_has_every_rule_once() -> None:
     """Code, name, severity and summary; the list fits the width."""
-    text = page.render_list(catalogue.rules(), Context())
+    text = page.rule_list(catalogue.rules(), Context())
     for rule in catalogue.rules():
         assert text.count(f"{rule.code}  {rule.name} ") == 1
     assert max(len(line) for line in text.splitlines()) <= 100

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from doctor.model.report import Evidence, Finding, Location, Note, Report, Severity, SubjectRow, Suppressed
+from doctor.model.report import Evidence, Finding, Location, MachineRow, Note, Report, Severity, SubjectRow, Suppressed
 from doctor.report import render
 from doctor.report.context import Area, Context
 
@@ -158,10 +158,13 @@ def test_of_very_many_subjects_those_with_findings_are_listed(fleet: Report) -> 
 
 
 def test_a_machine_is_named_beside_its_subject(report: Report) -> None:
-    """An image judged for a node says so."""
+    """An image judged for several nodes says for which; with one node the header says it."""
     finding = msgspec.structs.replace(report.findings[0], subject="app", machine="prod-node")
-    rows = (SubjectRow("image", "app"),)
-    assert "  --> app on prod-node\n" in text(msgspec.structs.replace(report, findings=(finding,), subjects=rows))
+    report = msgspec.structs.replace(report, findings=(finding,), subjects=(SubjectRow("image", "app"),))
+    nodes = (MachineRow("prod-node"), MachineRow("test-node"))
+    assert "  --> app on prod-node\n" in text(msgspec.structs.replace(report, machines=nodes))
+    assert "app on prod-node: error" in render("concise", msgspec.structs.replace(report, machines=nodes), Context())
+    assert "  --> app\n" in text(msgspec.structs.replace(report, machines=nodes[:1]))
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,10 @@ def test_policy_is_read_into_types(tmp_path: Path) -> None:
         ("select = [1]", ["kdoctor.toml:1: select: expected text, got a number"]),
         ('select = ["KD999"]', ["kdoctor.toml:1: 'KD999' is no code"]),
         ('ignore = ["no-such-rule"]', ["kdoctor.toml:1: 'no-such-rule' is no code"]),
-        ('[severity]\nKD904 = "fatal"', ["kdoctor.toml:1: severity: invalid enum value 'fatal'"]),
+        (
+            '[severity]\nKD904 = "fatal"',
+            ["kdoctor.toml:2: severity of KD904 is 'fatal', expected error, warning, info"],
+        ),
         ('[severity]\nKD9999 = "info"', ["'KD9999' is no code"]),
         ('require = ["gpus"]', ["nothing is called 'gpus'", "did you mean 'gpu'?"]),
         ('format = "sarfi"', ["no format is called 'sarfi'"]),
@@ -271,3 +274,10 @@ def test_keys_are_written_with_dashes_and_understood_with_underscores(tmp_path: 
     assert "fail-on" in KEYS
     (tmp_path / "kdoctor.toml").write_text('fail_on = "info"')
     assert load(tmp_path).fail_on == "info"
+
+
+def test_files_below_the_working_folder_are_named_briefly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a report says of a policy does not depend on where the checkout lies."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kdoctor.toml").write_text('fail-on = "info"')
+    assert load(Path.cwd()).origin("fail_on") == "kdoctor.toml:1"
