@@ -67,7 +67,7 @@ def _compare(pair: Comparison, *paths: str) -> list[Change]:
     for path in paths:
         a, b = pair.a.value(path), pair.b.value(path)
         if not isinstance(a, Missing) and not isinstance(b, Missing) and a != b:
-            out.append(Change(path.rpartition(".")[2].replace("_", " "), a, b, path))
+            out.append(Change(" ".join(path.split(".")[1:]).replace("_", " "), a, b, path))
     return out
 
 
@@ -93,7 +93,7 @@ def tensorflow_changed(pair: Comparison) -> Iterator[Finding]:
     TensorFlow release notes.
     """
     a, b = reqs.tensorflow_version(pair.a), reqs.tensorflow_version(pair.b)
-    changes = [] if a is None or b is None or a == b else [Change("version", a, b, "software.tensorflow.version")]
+    changes = [] if a is None or b is None or a == b else [Change("TensorFlow", a, b, "software.tensorflow.version")]
     names = [_distribution(case) for case in (pair.a, pair.b)]
     if names[0] and names[1] and names[0] != names[1]:
         changes.append(Change("distribution", names[0], names[1], "software.tensorflow.distribution"))
@@ -129,7 +129,7 @@ def keras_changed(pair: Comparison) -> Iterator[Finding]:
     Keras release notes.
     """
     a, b = effective_keras(pair.a), effective_keras(pair.b)
-    changes = [] if a is None or b is None or a == b else [Change("version", a, b, "software.keras.version")]
+    changes = [] if a is None or b is None or a == b else [Change("Keras", a, b, "software.keras.version")]
     changes += _compare(pair, "software.keras.backend", "software.keras.floatx", "software.keras.legacy")
     if not changes and (a is None or b is None):
         _ask(pair, "software.keras.version")

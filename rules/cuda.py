@@ -20,10 +20,9 @@ from .loading import (
     places,
     wheels_unseen,
 )
+from .remedies import install_cuda
 from .shared import need_gpu_case
-from .tables.packages import unresolvable
-from .tables.tensorflow import tensorflow_release
-from .tables.versions import allows, numbers
+from .tables.versions import numbers
 
 BUILD = ("software.tensorflow.version", "software.tensorflow.cuda_version", "software.tensorflow.cudnn_version")
 ON_CPU = "TensorFlow trains on the CPU and says so in one log line"
@@ -59,7 +58,7 @@ def cuda_library_missing(case: Case) -> Iterator[Finding]:
     yield Finding(
         f"TensorFlow cannot find {names(gone)}",
         effect=ON_CPU,
-        fix=_install_cuda(case, state, tuple(wheels) if state.cudnn_library not in gone else ()),
+        fix=install_cuda(case, state, tuple(wheels) if state.cudnn_library not in gone else ()),
         verify=CHECK,
         evidence=case.evidence(*BUILD, *places(_all_usable(state)[:3]), TOOLKITS),
         likely=0.85,
@@ -72,16 +71,12 @@ def _missing(case: Case, state: State) -> tuple[Opened, ...]:
     if not state.complete or state.nothing or state.version_differs:
         return ()
     explained = {lib.soname for lib in state.half_differs} | {lib.soname for lib in _off_path(state)}
+    if _toolkit_off_path(state):
+        explained |= {lib.soname for lib in state.toolkit_libraries}
     cudnn = state.cudnn_library
     if cudnn is not None and (cudnn.others or isinstance(known(case.software.cuda.cudnn_version), str)):
         explained.add(cudnn.soname)
-    gone = tuple(lib for lib in state.required if lib.missing and lib.soname not in explained)
-    # A build that no longer opens cuRAND must not be blamed for its absence: only the older ones named it.
-    return tuple(lib for lib in gone if lib.want.library != "curand" or _opens_curand(state))
-
-
-def _opens_curand(state: State) -> bool:
-    return state.build.version is None or state.build.version.release < (2, 12)
+    return tuple(lib for lib in state.required if lib.missing and lib.soname not in explained)
 
 
 def _all_usable(state: State) -> tuple[tuple[int, Library], ...]:
@@ -120,7 +115,7 @@ def cuda_version_mismatch(case: Case) -> Iterator[Finding]:
         f"TensorFlow opens CUDA {state.cuda} ({lead}), but CUDA {have} is installed",
         confidence=Confidence.HIGH if state.complete or not half else Confidence.MEDIUM,
         effect=ON_CPU,
-        fix=_install_cuda(case, state),
+        fix=install_cuda(case, state),
         verify=CHECK,
         evidence=case.evidence(*BUILD, TOOLKITS, *places(state.other_cuda[:2] or (half[0].others[:2] if half else ()))),
         likely=0.9,
@@ -159,7 +154,8 @@ def cuda_library_path(case: Case) -> Iterator[Finding]:
     if off or hidden:
         broken = [lib for lib in off if all(known(copy.on_path) for _, copy in lib.unusable)]
         folder = _folder(case, state)
-        what = names(off) if off else f"the libraries of the CUDA {state.toolkits[0] if state.toolkits else ''} toolkit"
+        right = [(state.toolkits or ())[i] for i in state.fitting_toolkits]
+        what = names(off) if off else f"the libraries of the CUDA {', '.join(right)} toolkit"
         yield Finding(
             f"{what}: found, but cannot be loaded (another architecture, or a library that they need is missing)"
             if broken and len(broken) == len(off)
@@ -189,7 +185,8 @@ def _toolkit_off_path(state: State) -> bool:
     return bool(
         state.complete
         and state.fitting_toolkits
-        and all(lib.missing and not lib.others for lib in state.toolkit_libraries)
+        and not state.runtime_wheel
+        and all(lib.missing for lib in state.toolkit_libraries)
     )
 
 
@@ -319,39 +316,9 @@ def cuda_wheels_absent(case: Case) -> Iterator[Finding]:
     yield Finding(
         f"TensorFlow is built for CUDA {state.cuda}, and no CUDA is installed: neither wheels nor a toolkit",
         effect=ON_CPU,
-        fix=_install_cuda(case, state),
+        fix=install_cuda(case, state),
         verify=CHECK,
         evidence=case.evidence(*BUILD, "software.tensorflow.cuda_build", TOOLKITS, LIBRARIES),
         likely=0.8,
         thing="cuda",
     )
-
-
-def _install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
-    """The way to the CUDA that this build opens, for the installer in use."""
-    text = reqs.tensorflow_version(case)
-    release = tensorflow_release(text)
-    package = reqs.tensorflow_package(case)
-    cuda, cudnn = ".".join(state.cuda.split(".")[:2]), state.build.cudnn_compiled or state.cudnn or ""
-    if package is not None and known(package.installer) == "conda":
-        return f"conda install 'cuda-version={cuda}' cudnn 'tensorflow=*=*cuda*'"
-    if reqs.system(case) == "windows":
-        return f"install the CUDA {cuda} toolkit and cuDNN {cudnn}, and put their bin folders on PATH"
-    if release is not None and "and-cuda" in release.extras:
-        command = reqs.install(case, _instead(case, release.version) or f"tensorflow[and-cuda]=={release.version}")
-        return f"{command} (at least {', '.join(wheels)})" if wheels and len(wheels) < 4 else command
-    conda = f"conda install -c conda-forge cudatoolkit={cuda} cudnn={cudnn}".rstrip("=")
-    return (
-        f"install the CUDA {cuda} toolkit and cuDNN {cudnn} ({conda} brings both), "
-        "or move to a release with the and-cuda extra: " + reqs.install(case, "tensorflow[and-cuda]")
-    )
-
-
-def _instead(case: Case, version: str) -> str | None:
-    """What to install where this release's and-cuda extra cannot be installed any more."""
-    python = reqs.python_minor(case)
-    for row in unresolvable():
-        concerned = row.name == "tensorflow" and row.extra == "and-cuda" and allows(row.versions, version)
-        if concerned and (row.python is None or (python is not None and allows(row.python, python))):
-            return row.instead
-    return None

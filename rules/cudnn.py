@@ -95,9 +95,6 @@ def cudnn_too_old(case: Case) -> Iterator[Finding]:
     version, fact = found
     compiled = known(case.software.tensorflow.cudnn_compiled_version) or state.build.cudnn_compiled
     if compiled is None:
-        release = tensorflow_release(reqs.tensorflow_version(case))
-        compiled = release.cuda.cudnn_compiled if release else None
-    if compiled is None:
         need(case.software.tensorflow.cudnn_compiled_version)
         return
     if major(version) != major(compiled) or not older(minor(version), minor(compiled)):

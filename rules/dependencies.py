@@ -62,14 +62,16 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         return
     wanted = str(declared.specifier) if declared is not None else ""
     works = ",".join(row.works for row in broken)
-    limit = wanted if unmet else works
     tensorflow = reqs.tensorflow_package(case)
+    foreign = reqs.foreign(tensorflow)
+    limit = reqs.bounds_of(wanted if unmet else works)
     yield Finding(
         f"{shown} {have} does not work with TensorFlow {text}, which needs {limit}"
         + ("" if unmet else " though it does not say so"),
-        confidence=Confidence.HIGH if unmet or any(row.fatal for row in broken) else Confidence.MEDIUM,
+        severity=Severity.WARNING if foreign else None,
+        confidence=_confidence(foreign, unmet or any(row.fatal for row in broken)),
         effect=f"{broken[0].symptom}" if broken else removed,
-        fix=reqs.install(case, name + ",".join(part for part in (wanted, works) if part), package=package),
+        fix=reqs.install(case, name + reqs.joined(wanted, works), package=package),
         verify=IMPORT,
         evidence=case.evidence(
             _place(case, package),
@@ -78,6 +80,13 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         likely=0.9,
         thing=name,
     )
+
+
+def _confidence(foreign: bool, sure: bool) -> Confidence:
+    """The bounds are those of the official wheels: who builds TensorFlow anew may build it against others."""
+    if foreign:
+        return Confidence.LOW
+    return Confidence.HIGH if sure else Confidence.MEDIUM
 
 
 @rule("KD305", "numpy-incompatible", Severity.ERROR, would_help=SNAPSHOT)

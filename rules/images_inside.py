@@ -96,7 +96,7 @@ def _unfit(case: Case, state: State) -> str | None:
     off = tuple(lib for lib in state.required if lib.unusable and not lib.usable)
     if off:
         return f"{names(off)} cannot be loaded"
-    gone = tuple(lib for lib in state.required if lib.missing and lib.want.library != "curand")
+    gone = tuple(lib for lib in state.required if lib.missing)
     if state.complete and gone:
         return f"{names(gone)} {'is' if len(gone) == 1 else 'are'} not in the image"
     return None

@@ -82,7 +82,7 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
     works = keras_known_to_work(_exact(text), have)
     wanted = specifier if unmet else ",".join(row.works for row in bounds)
     yield Finding(
-        f"Keras {have} does not belong to TensorFlow {text}, which needs keras{wanted}",
+        f"Keras {have} does not belong to TensorFlow {text}, which needs {reqs.bounds_of(wanted or '')}",
         severity=Severity.WARNING if works or not _fatal(unmet, have, text) else None,
         confidence=Confidence.HIGH if unmet else Confidence.MEDIUM,
         effect="tf.keras is Keras 3 then: it works, but code and saved models written for Keras 2 may not"

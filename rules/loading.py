@@ -18,18 +18,21 @@ from .tables.versions import major, numbers
 LIBRARIES = "software.cuda.libraries"
 TOOLKITS = "software.cuda.toolkits"
 
+_WITHOUT_CURAND = (2, 12)
+
 Found = tuple[tuple[int, Library], ...]
 
 
 class Opened(msgspec.Struct, frozen=True):
     """One library that TensorFlow opens.
 
-    ``usable``: copies that the loader takes, in its order; ``unusable``: copies of the right name that it does not
-    find or cannot load; ``others``: copies of the same library under another name, that is of another version.
-    Each with its place in the snapshot's list.
+    ``name``: what is opened on this system. ``usable``: copies that the loader takes, in its order; ``unusable``: those
+    of the right name that it does not find or cannot load; ``others``: copies of the same library under another name,
+    that is of another version. Each with its place in the snapshot's list.
     """
 
     want: table.Library
+    name: str
     usable: Found = ()
     unusable: Found = ()
     others: Found = ()
@@ -42,7 +45,7 @@ class Opened(msgspec.Struct, frozen=True):
     @property
     def soname(self) -> str:
         """The name that is opened."""
-        return self.want.soname
+        return self.name
 
 
 class State(msgspec.Struct, frozen=True):
@@ -66,7 +69,10 @@ class State(msgspec.Struct, frozen=True):
     @property
     def required(self) -> tuple[Opened, ...]:
         """What TensorFlow must load to register a GPU."""
-        return tuple(lib for lib in self.opened if lib.want.required)
+        version = self.build.version
+        # dlopen_checker.cc of the releases up to 2.11 names cuRAND, today's does not; in between it is not asked for.
+        without = version is not None and version.release[:2] >= _WITHOUT_CURAND
+        return tuple(lib for lib in self.opened if lib.want.required and not (without and lib.want.library == "curand"))
 
     @property
     def toolkit_libraries(self) -> tuple[Opened, ...]:
@@ -81,7 +87,7 @@ class State(msgspec.Struct, frozen=True):
     @property
     def fitting_toolkits(self) -> tuple[int, ...]:
         """Places of the toolkits whose libraries bear the names that this build opens."""
-        want = {lib.want.library: lib.soname for lib in self.toolkit_libraries}
+        want = {lib.want.library: lib.want.soname for lib in self.toolkit_libraries}
         return tuple(i for i, version in enumerate(self.toolkits or ()) if toolkit_fits(version, want))
 
     @property
@@ -138,7 +144,11 @@ def cuda_state(case: Case) -> State:
     if reqs.system(case) == "darwin":
         applies(False, "no CUDA on macOS")
     applies(build.cuda_build is not False, "this TensorFlow has no CUDA")
-    release = tensorflow_release(reqs.tensorflow_version(case))
+    if build.cuda_version is None and build.cuda_build is None and not reqs.foreign(reqs.tensorflow_package(case)):
+        # Nobody told the system: the libraries that are there are those of a system that has CUDA.
+        release = tensorflow_release(reqs.tensorflow_version(case))
+    else:
+        release = None
     cuda = build.cuda_version or (release.cuda.version if release else None)
     cudnn = build.cudnn_version or (release.cuda.cudnn if release else None)
     if cuda is None:
@@ -157,8 +167,18 @@ def cuda_state(case: Case) -> State:
         listed=libraries is not None,
         complete=libraries is not None and not case.is_partial(LIBRARIES),
         foreign_wheels=case.package("torch", "jax") is not None,
-        runtime_wheel=any(row.wheel and case.package(row.wheel) for row in rows if row.library == "cudart"),
+        runtime_wheel=_runtime_package(case, rows),
     )
+
+
+def _runtime_package(case: Case, rows: tuple[table.Library, ...]) -> bool:
+    """Whether pip or conda brought the right runtime, whatever the list of libraries says."""
+    if any(row.wheel and case.package(row.wheel) for row in rows if row.library == "cudart"):
+        return True
+    conda = case.package("cudatoolkit", "cuda-cudart", "cuda-version")
+    version = known(conda.version) if conda is not None else None
+    want = {row.library: row.soname for row in rows if row.required and row.library != "cudnn"}
+    return version is not None and toolkit_fits(version, want)
 
 
 def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> Opened:
@@ -175,7 +195,7 @@ def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> O
             (unusable if bad else usable).append((index, library))
         elif table.library_of_soname(library.soname) == row.library:
             others.append((index, library))
-    return Opened(row, tuple(usable), tuple(unusable), tuple(others))
+    return Opened(row, name, tuple(usable), tuple(unusable), tuple(others))
 
 
 def wheels_unseen(case: Case, state: State) -> str | None:

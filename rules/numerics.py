@@ -13,15 +13,13 @@ from doctor.rule import Finding, Severity, rule
 from . import requirements as reqs
 from .tables.gpus import architecture, compute_capability_of
 from .tables.packages import BehaviourChange, behaviour_changes
-from .tables.systems import switches
 from .tables.tensorflow import tensorflow_release
-from .tables.versions import at_least, numbers
+from .tables.versions import at_least
 from .tables.versions import version as version_of
 
 _TF32_SINCE = (2, 4)
 _ONEDNN_SINCE, _ONEDNN_DEFAULT = (2, 5), (2, 9)
-# What oneDNN is switched on for by itself (port.cc, DefaultOneDnnPolicy): source in the table of determinism switches.
-_ONEDNN_FLAGS = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"})
+_ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 _VECTOR = re.compile(r"^(avx|avx2|fma|avx512\w*|avx_vnni|amx_\w+|sse4_2|asimd\w*|sve\w*)$")
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 
@@ -148,7 +146,8 @@ def _onednn_by_default(case: Case) -> bool | None:
     flags = known(case.machine.cpu.flags)
     if flags is None:
         return None
-    return bool(_ONEDNN_FLAGS & set(flags))
+    row = next((r for r in behaviour_changes("tensorflow", "2.8", "2.9") if r.switch == _ONEDNN_SWITCH), None)
+    return bool(set(row.cpu_flags) & set(flags)) if row is not None else None
 
 
 def onednn(case: Case) -> bool | None:
@@ -159,7 +158,7 @@ def onednn(case: Case) -> bool | None:
     minor = tensorflow.release[:2]
     if minor < _ONEDNN_SINCE:
         return False
-    switch = (known(case.software.environment) or {}).get("TF_ENABLE_ONEDNN_OPTS")
+    switch = (known(case.software.environment) or {}).get(_ONEDNN_SWITCH)
     if switch is not None:
         return switch.strip().lower() in _TRUE
     if minor < _ONEDNN_DEFAULT:
@@ -172,7 +171,7 @@ def onednn(case: Case) -> bool | None:
 def onednn_by_version(pair: Comparison) -> bool:
     """Whether oneDNN is used on one side only because the TensorFlow versions have other defaults."""
     a, b = onednn(pair.a), onednn(pair.b)
-    switches = [(known(c.software.environment) or {}).get("TF_ENABLE_ONEDNN_OPTS") for c in (pair.a, pair.b)]
+    switches = [(known(c.software.environment) or {}).get(_ONEDNN_SWITCH) for c in (pair.a, pair.b)]
     if a is None or b is None or a == b or switches[0] != switches[1]:
         return False
     cpus = _onednn_by_default(pair.a), _onednn_by_default(pair.b)
@@ -241,8 +240,6 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
         ]
     for row in rows:
         yield _changed(pair, row, keras if row.package == "keras" else texts)
-    if texts[0] and texts[1] and (finding := _determinism(pair, texts[0], texts[1])) is not None:
-        yield finding
     for case, text, own in zip((pair.a, pair.b), texts, keras, strict=True):
         if not rows and text is None and own is None:
             need(case.software.tensorflow.version)
@@ -264,9 +261,12 @@ def effective_keras(case: Case) -> str | None:
 
 
 def _tensorflow_change(pair: Comparison, row: BehaviourChange, keras: tuple[str | None, str | None]) -> bool:
+    if row.id == "op-determinism":
+        # It concerned kernels for GPUs.
+        return not (known(pair.a.machine.gpus) == () and known(pair.b.machine.gpus) == ())
     if not row.affects_same_seed:
         return False
-    if row.id.startswith("onednn"):
+    if row.switch == _ONEDNN_SWITCH:
         told = onednn(pair.a) is not None and onednn(pair.b) is not None
         return onednn_by_version(pair) if told else _switch_is_free(pair)
     if row.id.startswith("keras3"):
@@ -276,7 +276,7 @@ def _tensorflow_change(pair: Comparison, row: BehaviourChange, keras: tuple[str 
 
 
 def _switch_is_free(pair: Comparison) -> bool:
-    return not any("TF_ENABLE_ONEDNN_OPTS" in (known(c.software.environment) or {}) for c in (pair.a, pair.b))
+    return not any(_ONEDNN_SWITCH in (known(c.software.environment) or {}) for c in (pair.a, pair.b))
 
 
 def _changed(pair: Comparison, row: BehaviourChange, versions: tuple[str | None, str | None]) -> Finding:
@@ -289,25 +289,4 @@ def _changed(pair: Comparison, row: BehaviourChange, versions: tuple[str | None,
         evidence=_sides(pair, "software.tensorflow.version", "software.keras.version"),
         likely=0.8,
         thing=row.id,
-    )
-
-
-def _determinism(pair: Comparison, a: str, b: str) -> Finding | None:
-    """Deterministic GPU kernels came until the release that brought the switch for all of them."""
-    if known(pair.a.machine.gpus) == () and known(pair.b.machine.gpus) == ():
-        return None
-    row = next((r for r in switches() if "enable_op_determinism" in r.switch and r.since), None)
-    since = numbers((row.since or "").removeprefix("TF ")) if row is not None else ()
-    first, second = sorted((numbers(a)[:2], numbers(b)[:2]))
-    if row is None or not since or not first < since <= second:
-        return None
-    return Finding(
-        f"TensorFlow {a} → {b} crosses {row.since}, from which on all operations can be made deterministic",
-        confidence=Confidence.MEDIUM,
-        effect="on a GPU the older side varies from run to run where the newer side can be made to repeat",
-        fix="compare with one TensorFlow on both sides; from then on call enable_op_determinism()",
-        verify="kdoctor canary",
-        evidence=_sides(pair, "software.tensorflow.version"),
-        likely=0.6,
-        thing="op-determinism",
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 from packaging.markers import InvalidMarker, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from doctor.case import Case
@@ -20,14 +21,15 @@ from doctor.model.snapshot import Package, Requested
 
 from .tables.packages import distribution
 from .tables.tensorflow import Release, tensorflow_release
+from .tables.versions import numbers
 
+_WHEEL_INSTALLERS = frozenset({"pip", "uv", "poetry", "pdm", "pipenv", "hatch", "rye"})
 _SYSTEMS = {
     "linux": ("Linux", "linux", "posix", "linux"),
     "windows": ("Windows", "win32", "nt", "windows"),
     "darwin": ("Darwin", "darwin", "posix", "macos"),
 }
 _CHIPS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "arm64", "aarch64": "aarch64"}
-# pip's older METADATA writes `numpy (<2,>=1.19)`; packaging reads both, but not the spelling with `.*` after `<=`.
 _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 
 
@@ -61,11 +63,15 @@ def parse(text: str) -> Requirement | None:
 
 
 def asked(case: Case) -> tuple[Asked, ...]:
-    """What was asked for, in the order of the snapshot; lines that are no requirement are left out."""
+    """What was asked for here, in the order of the snapshot.
+
+    Lines that are no requirement are left out, and those whose marker does not hold here or cannot be told.
+    """
     out = []
+    environment = marker_environment(case)
     for index, row in enumerate(known(case.software.requested) or ()):
         requirement = parse(row.requirement)
-        if requirement is not None:
+        if requirement is not None and holds(requirement, environment):
             extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
             out.append(Asked(row, index, requirement, canonicalize_name(requirement.name), extras))
     return tuple(out)
@@ -194,6 +200,11 @@ def tensorflow_version(case: Case) -> str | None:
     return known(case.software.tensorflow.version) or (known(package.version) if package else None)
 
 
+def foreign(package: Package | None) -> bool:
+    """Whether a package was built by a distribution of its own (conda, a system's packages): bounds differ there."""
+    return package is not None and (known(package.installer) or "pip") not in _WHEEL_INSTALLERS
+
+
 def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:
     """What the installed TensorFlow declares of a package: from its own METADATA, else from the tables."""
     package = tensorflow_package(case)
@@ -201,7 +212,7 @@ def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:
         for requirement in declared(case, package):
             if canonicalize_name(requirement.name) == name:
                 return requirement
-        if (known(package.installer) or "") == "conda":
+        if foreign(package):
             return None
     release = tensorflow_release(tensorflow_version(case))
     if release is None:
@@ -228,3 +239,29 @@ def install(case: Case, *requirements: str, package: Package | None = None) -> s
         return "conda install " + " ".join(f"'{text}'" for text in plain)
     words = " ".join(f"'{text}'" for text in requirements)
     return f"uv pip install {words}" if tool == "uv" else f"pip install {words}"
+
+
+def joined(*specifiers: str) -> str:
+    """Several specifiers as one, without clauses that another one implies (``<2`` beside ``<2.0.0``)."""
+    clauses = {str(clause): clause for text in specifiers if text for clause in SpecifierSet(text)}
+    kept = []
+    for text, clause in clauses.items():
+        rivals = [c for t, c in clauses.items() if t != text and c.operator[0] == clause.operator[0]]
+        if clause.operator in ("<", "<=") and any(numbers(r.version) < numbers(clause.version) for r in rivals):
+            continue
+        if clause.operator in (">", ">=") and any(numbers(r.version) > numbers(clause.version) for r in rivals):
+            continue
+        if any(
+            r.operator == clause.operator and numbers(r.version) == numbers(clause.version)
+            for r in rivals
+            if str(r) > text
+        ):
+            continue
+        kept.append(text)
+    return ",".join(sorted(kept, key=lambda text: (text[0] != ">", text[0] != "<", text)))
+
+
+def bounds_of(specifier: str) -> str:
+    """The least and the greatest that a specifier allows, for a sentence; versions that it leaves out are not named."""
+    clauses = [str(clause) for clause in SpecifierSet(specifier) if clause.operator != "!="]
+    return joined(",".join(clauses))

@@ -160,6 +160,8 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
     release = tensorflow_release(text)
     remove = "uv pip uninstall" if reqs.installer(case) == "uv" else "pip uninstall -y"
     pin = f"=={release.version}" if release and release.version == text else ""
+    if keep == "tensorflow" and release and "and-cuda" in release.extras and _cuda_wheels(packages):
+        keep = "tensorflow[and-cuda]"
     yield Finding(
         f"{' and '.join(names)} are installed into one folder: they overwrite each other",
         effect="which build is imported depends on the order of installation",
@@ -199,6 +201,10 @@ def _requires(package: Package) -> set[str]:
     read = (reqs.parse(text) for text in texts)
     names = {canonicalize_name(r.name) for r in read if r is not None}
     return {n for n in names if n != package.name and (row := distribution(n)) is not None and row.owns_folder}
+
+
+def _cuda_wheels(packages: tuple[Package, ...]) -> bool:
+    return any(p.name.startswith("nvidia-cuda-runtime") for p in packages)
 
 
 def _keep(names: list[str]) -> str:

@@ -100,12 +100,15 @@ def _nvidia(requirements: Iterator[Requirement]) -> dict[str, SpecifierSet]:
 
 
 def _tensorflow_pins(case: Case, tensorflow: Package) -> Pins:
-    """The pins of the and-cuda extra: from METADATA, else from the tables."""
+    """The pins of the and-cuda extra: from the tables, and over them those of the METADATA."""
     told = _nvidia(reqs.declared(case, tensorflow, frozenset({"and-cuda"})))
     release = tensorflow_release(known(tensorflow.version))
-    if not told and release is not None:
-        told = _nvidia(r for text in release.extras.get("and-cuda", ()) if (r := reqs.parse(text)) is not None)
-    return Pins(tensorflow, told)
+    listed = (
+        release.extras.get("and-cuda", ())
+        if release is not None and release.version == known(tensorflow.version)
+        else ()
+    )
+    return Pins(tensorflow, _nvidia(r for t in listed if (r := reqs.parse(t)) is not None) | told)
 
 
 def _other_pins(case: Case, other: Package) -> Pins | None:

@@ -11,7 +11,7 @@ from .versions import allows
 
 
 class Pins(Row, frozen=True, kw_only=True):
-    """The nvidia-* requirements of a framework's releases (Linux x86_64); `read`: the release whose METADATA was read."""
+    """The nvidia-* requirements of a framework's releases (Linux x86_64); `read`: the release that was read."""
 
     framework: str
     versions: str
@@ -35,10 +35,20 @@ class KerasNeed(Row, frozen=True, kw_only=True):
     needs: str
 
 
+class Unavailable(Row, frozen=True, kw_only=True):
+    """A version of a package that the index does not have (`python`: for these Pythons only; None: for none)."""
+
+    name: str
+    version: str
+    python: str | None
+    why: str
+
+
 class _Frameworks(Table, frozen=True, kw_only=True):
     pins: tuple[Pins, ...]
     search_faults: tuple[SearchFault, ...]
     keras_needs: tuple[KerasNeed, ...]
+    unavailable: tuple[Unavailable, ...]
 
 
 def _table() -> _Frameworks:
@@ -66,3 +76,13 @@ def keras_needs(package: str, text: str) -> KerasNeed | None:
 def packages_with_keras_needs() -> tuple[str, ...]:
     """The packages that the table knows."""
     return tuple(row.package for row in _table().keras_needs)
+
+
+def unavailable(name: str, text: str, python: str | None) -> Unavailable | None:
+    """Why a pinned version of a package cannot be installed on a Python; None where it can, or that is not known."""
+    wanted = canonicalize_name(name)
+    for row in _table().unavailable:
+        here = row.python is None or (python is not None and allows(row.python, python))
+        if here and (row.name, row.version) == (wanted, text):
+            return row
+    return None

@@ -1,0 +1,42 @@
+"""The way to the CUDA that a TensorFlow build opens, for the installer in use. Nothing here registers a rule."""
+
+from __future__ import annotations
+
+from doctor.case import Case
+from doctor.model.facts import known
+
+from . import requirements as reqs
+from .loading import State
+from .tables.packages import unresolvable
+from .tables.tensorflow import tensorflow_release
+from .tables.versions import allows
+
+
+def install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
+    """The way to the CUDA that this build opens, for the installer in use."""
+    text = reqs.tensorflow_version(case)
+    release = tensorflow_release(text)
+    package = reqs.tensorflow_package(case)
+    cuda, cudnn = ".".join(state.cuda.split(".")[:2]), state.build.cudnn_compiled or state.cudnn or ""
+    if package is not None and known(package.installer) == "conda":
+        return f"conda install 'cuda-version={cuda}' cudnn 'tensorflow=*=*cuda*'"
+    if reqs.system(case) == "windows":
+        return f"install the CUDA {cuda} toolkit and cuDNN {cudnn}, and put their bin folders on PATH"
+    if release is not None and "and-cuda" in release.extras:
+        command = reqs.install(case, _instead(case, release.version) or f"tensorflow[and-cuda]=={release.version}")
+        return f"{command} (at least {', '.join(wheels)})" if wheels and len(wheels) < 4 else command
+    conda = f"conda install -c conda-forge cudatoolkit={cuda} cudnn={cudnn}".rstrip("=")
+    return (
+        f"install the CUDA {cuda} toolkit and cuDNN {cudnn} ({conda} brings both), "
+        "or move to a release with the and-cuda extra: " + reqs.install(case, "tensorflow[and-cuda]")
+    )
+
+
+def _instead(case: Case, version: str) -> str | None:
+    """What to install where this release's and-cuda extra cannot be installed any more."""
+    python = reqs.python_minor(case)
+    for row in unresolvable():
+        concerned = row.name == "tensorflow" and row.extra == "and-cuda" and allows(row.versions, version)
+        if concerned and (row.python is None or (python is not None and allows(row.python, python))):
+            return row.instead
+    return None

@@ -1,0 +1,230 @@
+"""Requirements that can no longer be installed, or contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from doctor.model.facts import applies, need
+from doctor.rule import Case, Finding, Severity, rule
+
+from . import requirements as reqs
+from .cuda import SNAPSHOT
+from .requested import candidates_of, is_met, pythons_for, shown
+from .requirements import Asked
+from .tables.frameworks import unavailable
+from .tables.packages import Unresolvable, distribution, unresolvable
+from .tables.tensorflow import Release, newest_release, releases, tensorflow_release
+from .tables.versions import allows, version
+
+PYTHON = "software.python.version"
+
+
+@rule("KD311", "requirement-unresolvable", Severity.ERROR, follows=("KD304",), would_help=SNAPSHOT)
+def requirement_unresolvable(case: Case) -> Iterator[Finding]:
+    """A requirement can no longer be installed, or contradicts another one.
+
+    `tensorflow-gpu` from 2.12 on is an empty package that fails on purpose; the `and-cuda` extra of 2.14 and 2.15.0
+    pins TensorRT packages that the index does not have (for this Python); some versions never existed.
+
+    ## Why is this bad?
+    The installation fails, often deep inside the resolver and with a message about another package.
+
+    ## How to fix
+    Ask for what exists: the finding names it.
+
+    ## References
+    PyPI page of tensorflow-gpu 2.12.0; tensorflow/tensorflow issues 61986 and 66517; METADATA of the wheels.
+    """
+    need(case.software.requested)
+    rows = reqs.asked(case)
+    applies(bool(rows), "nothing is requested")
+    python = reqs.python_minor(case)
+    for wanted in rows:
+        if is_met(case, wanted):
+            continue
+        row = _gone(case, wanted, python)
+        if row is not None:
+            yield _unresolvable(case, wanted, row.why, f"{reqs.install(case, _fitting(case, row.instead))}")
+        elif (why := _pins_nothing(case, wanted, python) or _never_existed(wanted)) is not None:
+            yield _unresolvable(case, wanted, why[0], reqs.install(case, why[1]))
+        elif (why := _extra_elsewhere(case, wanted)) is not None:
+            yield _unresolvable(case, wanted, why[0], why[1])
+    yield from _contradictions(case, rows)
+
+
+def _unresolvable(case: Case, wanted: Asked, why: str, fix: str) -> Finding:
+    return Finding(
+        f"{shown(wanted)} cannot be installed: {why}",
+        effect="the installation fails",
+        fix=fix,
+        verify=f"pip install --dry-run {fix.split(' ', 2)[2]}" if fix.startswith("pip install") else "pip check",
+        evidence=case.evidence(wanted.fact, PYTHON, "machine.os"),
+        likely=0.9,
+        thing=wanted.name,
+    )
+
+
+def _gone(case: Case, wanted: Asked, python: str | None) -> Unresolvable | None:
+    for row in unresolvable():
+        if row.name != wanted.name or (row.extra is not None and row.extra not in wanted.extras):
+            continue
+        if row.python is not None and (python is None or not allows(row.python, python)):
+            continue
+        specifier = wanted.requirement.specifier
+        stub = distribution(wanted.name)
+        if stub is not None and stub.stub is not None:
+            # pip takes the newest version that fits, and stops where its build fails.
+            first_stub = next((c.version for c in SpecifierSet(stub.stub) if c.operator == ">="), None)
+            pin = _pinned(wanted)
+            if (first_stub and specifier.contains(first_stub, prereleases=True)) or (pin and allows(row.versions, pin)):
+                return row
+            continue
+        candidates = candidates_of(wanted)
+        if candidates and all(allows(row.versions, v) for v in candidates):
+            return row
+    return None
+
+
+def _pins_nothing(case: Case, wanted: Asked, python: str | None) -> tuple[str, str] | None:
+    """An extra that pins, in every release asked for, a package that the index does not have; and what to ask for."""
+    candidates = [r for v in candidates_of(wanted) if (r := tensorflow_release(v))]
+    reasons = [_unavailable(r, wanted.extras, python) for r in candidates]
+    if wanted.name != "tensorflow" or not reasons or None in reasons:
+        return None
+    platforms = reqs.platforms(case) or ("linux_x86_64",)
+    later = [
+        r
+        for r in releases()
+        if Version(r.version) > Version(candidates[-1].version)
+        and wanted.extras <= set(r.extras)
+        and _unavailable(r, wanted.extras, python) is None
+        and (python is None or python in r.python.get(platforms[0], ()))
+    ]
+    extras = f"[{','.join(sorted(wanted.extras))}]"
+    minor = Version(later[0].version).release[:2] if later else ()
+    same = [r.version for r in later if Version(r.version).release[:2] == minor]
+    return reasons[-1] or "", f"tensorflow{extras}" + (f"=={same[-1]}" if same else "")
+
+
+def _unavailable(release: Release, extras: frozenset[str], python: str | None) -> str | None:
+    for extra in extras:
+        for text in release.extras.get(extra, ()):
+            requirement = reqs.parse(text)
+            for clause in requirement.specifier if requirement is not None else ():
+                row = (
+                    unavailable(requirement.name, clause.version, python)
+                    if requirement and clause.operator == "=="
+                    else None
+                )
+                if row is not None:
+                    return f"the {extra} extra pins {row.name}=={row.version}, and {row.why}"
+    return None
+
+
+def _pinned(wanted: Asked) -> str | None:
+    """The version of an exact pin."""
+    exact = [s for s in wanted.requirement.specifier if s.operator in ("==", "===") and not s.version.endswith("*")]
+    return exact[0].version if len(exact) == 1 else None
+
+
+def _never_existed(wanted: Asked) -> tuple[str, str] | None:
+    """A pin of a release that was never made, and the nearest that was."""
+    pin = version(_pinned(wanted))
+    if wanted.name != "tensorflow" or pin is None or pin.is_prerelease or pin.local or candidates_of(wanted):
+        return None
+    if pin.release[:2] > Version(newest_release().version).release[:2]:
+        return None
+    near = [r.version for r in releases() if Version(r.version).release[:2] == pin.release[:2]]
+    instead = near[-1] if near else newest_release().version
+    extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
+    return "that release was never made", f"tensorflow{extras}=={instead}"
+
+
+def _extra_elsewhere(case: Case, wanted: Asked) -> tuple[str, str] | None:
+    """``and-cuda`` where its wheels do not exist: Windows and macOS."""
+    system = reqs.system(case)
+    if wanted.name != "tensorflow" or "and-cuda" not in wanted.extras or system not in ("windows", "darwin"):
+        return None
+    candidates = [r for v in candidates_of(wanted) if (r := tensorflow_release(v))]
+    if not candidates or not all("and-cuda" in r.extras for r in candidates[-1:]):
+        return None
+    plain = "tensorflow" + str(wanted.requirement.specifier)
+    if system == "windows":
+        return (
+            "nvidia-nccl, which the and-cuda extra pins, has no wheel for Windows",
+            f"install it inside WSL2: pip install '{shown(wanted)}'; on Windows itself: {reqs.install(case, plain)}",
+        )
+    return "the CUDA wheels of the and-cuda extra do not exist for macOS", reqs.install(case, plain)
+
+
+def _fitting(case: Case, instead: str) -> str:
+    """The replacement, where it has a wheel for this Python; else without its version."""
+    requirement = reqs.parse(instead)
+    python = reqs.python_minor(case)
+    if requirement is None or python is None:
+        return instead
+    pins = [s.version for s in requirement.specifier]
+    if pins and python not in pythons_for("tensorflow", pins[0], reqs.platforms(case)):
+        return instead.partition("==")[0]
+    return instead
+
+
+def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
+    """Two requests of one file (or command line) that no release meets together."""
+    seen: set[tuple[str, str]] = set()
+    for first in rows:
+        for second in rows:
+            if first.index >= second.index or first.file != second.file or (first.name, second.name) in seen:
+                continue
+            why = (
+                _same_package(first, second) if first.name == second.name else _tensorflow_forbids(case, first, second)
+            )
+            if why is None:
+                continue
+            seen.add((first.name, second.name))
+            yield Finding(
+                f"{shown(first)} and {shown(second)} contradict each other: {why}",
+                effect="the resolver finds no solution",
+                fix=f"leave one of them free, for example: {reqs.install(case, shown(first), second.name)}"
+                if first.name != second.name
+                else f"keep one of them: {reqs.install(case, shown(first))}",
+                verify=f"pip install --dry-run '{shown(first)}' '{shown(second)}'",
+                evidence=case.evidence(first.fact, second.fact),
+                likely=0.9,
+                thing=f"{first.name},{second.name}",
+            )
+
+
+def _same_package(first: Asked, second: Asked) -> str | None:
+    pins = [p for p in (_pinned(first), _pinned(second)) if p]
+    both = SpecifierSet(f"{first.requirement.specifier},{second.requirement.specifier}".strip(","))
+    if pins and not any(both.contains(p, prereleases=True) for p in pins):
+        return "no version meets both"
+    if not pins and candidates_of(first) and candidates_of(second):
+        return "no release meets both" if not set(candidates_of(first)) & set(candidates_of(second)) else None
+    return None
+
+
+def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> str | None:
+    """A TensorFlow request each of whose releases excludes the version that the other request pins."""
+    tensorflow, other = (first, second) if first.name == "tensorflow" else (second, first)
+    pin = _pinned(other)
+    candidates = (
+        [r for v in candidates_of(tensorflow) if (r := tensorflow_release(v))]
+        if tensorflow.name == "tensorflow"
+        else []
+    )
+    if pin is None or not candidates or version(pin) is None:
+        return None
+    declared = []
+    for release in candidates:
+        rows = [r for e in (None, *sorted(tensorflow.extras)) for r in reqs.release_requirements(case, release, e)]
+        named = [r for r in rows if canonicalize_name(r.name) == other.name]
+        if not named or any(allows(str(r.specifier), pin) is not False for r in named):
+            return None
+        declared.append(f"tensorflow {release.version} requires {named[0]}")
+    return declared[-1]
