@@ -2,84 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
-from packaging.utils import canonicalize_name
-
-from doctor.case import Case, Comparison
-from doctor.model.facts import Missing, known, need
+from doctor.case import Comparison
+from doctor.changes import Change
+from doctor.changes import changes as all_changes
+from doctor.model.facts import Missing, need
 from doctor.model.report import Evidence
 from doctor.rule import Finding, Severity, rule
 
-from . import requirements as reqs
 from .numerics import effective_keras
 from .tables.packages import distribution, is_numeric
 
 _MOST = 6
-_OWN_RULE = frozenset({"keras", "tf-keras"})
-_CUDA_WHEEL = "nvidia-"
+WOULD_HELP = "kdoctor snapshot TARGET -o FILE"
 
 
-class Change(msgspec.Struct, frozen=True):
-    """One thing that differs; None on the side where it is not there. ``fact``: its path in the snapshots."""
+def _listing(
+    pair: Comparison, what: str, effect: str, wanted: Callable[[str, str], bool], *facts: str
+) -> Iterator[Finding]:
+    """One finding for all changes that ``wanted(what, name)`` takes.
 
-    name: str
-    a: Any
-    b: Any
-    fact: str
-
-    def __str__(self) -> str:
-        return f"{self.name} {_shown(self.a)} → {_shown(self.b)}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "(none)"
-    if isinstance(value, (tuple, list)):
-        return ", ".join(str(v) for v in value) or "(none)"
-    return str(value)
-
-
-def _finding(what: str, changes: list[Change], effect: str) -> Iterator[Finding]:
-    """One finding for all changes of a kind; none where there is none."""
-    if not changes:
+    Raises:
+        Unknown: none of these ``facts`` is known of both sides, so that nothing was compared.
+    """
+    rows = [row for row in all_changes(pair.a, pair.b) if wanted(row["what"], row["name"])]
+    if not rows:
+        known = [p for p in facts if not any(isinstance(c.value(p), Missing) for c in (pair.a, pair.b))]
+        for case in () if known else (pair.a, pair.b):
+            need(case.value(facts[0]))
         return
-    rest = len(changes) - _MOST
-    evidence = []
-    for change in changes:
-        evidence += [Evidence(f"a.{change.fact}", change.a), Evidence(f"b.{change.fact}", change.b)]
-    yield Finding(
-        f"{what}: " + ", ".join(str(c) for c in changes[:_MOST]) + (f" and {rest} more" if rest > 0 else ""),
+    rows.sort(key=lambda row: row["what"] == "package" and not is_numeric(row["name"]))
+    yield finding(what, rows, effect)
+
+
+def finding(what: str, rows: list[Change], effect: str) -> Finding:
+    """The finding on these changes: the first of them in its sentence, all of them in its evidence."""
+    rest = len(rows) - _MOST
+    shown = ", ".join(f"{row['name']} {_text(row['a'])} → {_text(row['b'])}" for row in rows[:_MOST])
+    return Finding(
+        f"{what}: {shown}" + (f" and {rest} more" if rest > 0 else ""),
         effect=effect,
         fix="none needed where the change is meant; else take the same versions on both sides",
         verify="kdoctor compare A B",
-        evidence=tuple(evidence),
+        evidence=tuple(Evidence(f"{side}.{row['name']}", row[side]) for row in rows for side in ("a", "b")),
         likely=0.3,
-        thing=changes[0].fact.rpartition(".")[0],
+        thing=what,
     )
 
 
-def _compare(pair: Comparison, *paths: str) -> list[Change]:
-    """The facts at these paths that both sides know, and that differ."""
-    out = []
-    for path in paths:
-        a, b = pair.a.value(path), pair.b.value(path)
-        if not isinstance(a, Missing) and not isinstance(b, Missing) and a != b:
-            out.append(Change(" ".join(path.split(".")[1:]).replace("_", " "), a, b, path))
-    return out
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value) or "(none)"
+    return "(none)" if value is None else str(value)
 
 
-def _ask(pair: Comparison, *paths: str) -> None:
-    """Leave the rule as skipped where neither of these facts is known on both sides."""
-    both = [p for p in paths if not any(isinstance(case.value(p), Missing) for case in (pair.a, pair.b))]
-    if not both:
-        for case in (pair.a, pair.b):
-            need(case.value(paths[0]))
+def _tensorflow(what: str, name: str) -> bool:
+    row = distribution(name) if what == "package" else None
+    return what == "tensorflow" or (row is not None and row.owns_folder)
 
 
-@rule("KD811", "tensorflow-changed", Severity.INFO, of=Comparison)
+def _keras(what: str, name: str) -> bool:
+    return what == "keras" or (what == "package" and name in ("keras", "tf-keras"))
+
+
+def _cuda(what: str, name: str) -> bool:
+    return (
+        what in ("cuda", "library") or name in ("driver.version", "driver.cuda_version") or name.startswith("nvidia-")
+    )
+
+
+def _other_package(what: str, name: str) -> bool:
+    return what == "package" and not (_tensorflow(what, name) or _keras(what, name) or _cuda(what, name))
+
+
+@rule("KD811", "tensorflow-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def tensorflow_changed(pair: Comparison) -> Iterator[Finding]:
     """TensorFlow is another version, distribution or build.
 
@@ -92,30 +90,17 @@ def tensorflow_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     TensorFlow release notes.
     """
-    a, b = reqs.tensorflow_version(pair.a), reqs.tensorflow_version(pair.b)
-    changes = [] if a is None or b is None or a == b else [Change("TensorFlow", a, b, "software.tensorflow.version")]
-    names = [_distribution(case) for case in (pair.a, pair.b)]
-    if names[0] and names[1] and names[0] != names[1]:
-        changes.append(Change("distribution", names[0], names[1], "software.tensorflow.distribution"))
-    changes += _compare(
+    yield from _listing(
         pair,
-        "software.tensorflow.present",
-        "software.tensorflow.cuda_build",
-        "software.tensorflow.cuda_version",
-        "software.tensorflow.cudnn_version",
-        "software.tensorflow.compute_capabilities",
+        "TensorFlow changed",
+        "results, speed and supported GPUs may differ",
+        _tensorflow,
+        "software.tensorflow.version",
+        "software.packages",
     )
-    if not changes and (a is None or b is None):
-        _ask(pair, "software.tensorflow.version")
-    yield from _finding("TensorFlow changed", changes, "results, speed and supported GPUs may differ")
 
 
-def _distribution(case: Case) -> str | None:
-    package = reqs.tensorflow_package(case)
-    return known(case.software.tensorflow.distribution) or (package.name if package else None)
-
-
-@rule("KD812", "keras-changed", Severity.INFO, of=Comparison)
+@rule("KD812", "keras-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def keras_changed(pair: Comparison) -> Iterator[Finding]:
     """Keras is another version, backend or floating-point type.
 
@@ -128,15 +113,18 @@ def keras_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     Keras release notes.
     """
+    rows = [row for row in all_changes(pair.a, pair.b) if _keras(row["what"], row["name"])]
     a, b = effective_keras(pair.a), effective_keras(pair.b)
-    changes = [] if a is None or b is None or a == b else [Change("Keras", a, b, "software.keras.version")]
-    changes += _compare(pair, "software.keras.backend", "software.keras.floatx", "software.keras.legacy")
-    if not changes and (a is None or b is None):
-        _ask(pair, "software.keras.version")
-    yield from _finding("Keras changed", changes, "defaults, initial weights and training may differ")
+    effect = "defaults, initial weights and training may differ"
+    if not rows and a is not None and b is not None:
+        if a != b:
+            # Nothing names Keras itself: it is the one that comes with these TensorFlow versions.
+            yield finding("Keras changed", [{"what": "keras", "name": "keras.version", "a": a, "b": b}], effect)
+        return
+    yield from _listing(pair, "Keras changed", effect, _keras, "software.keras.version", "software.packages")
 
 
-@rule("KD813", "cuda-changed", Severity.INFO, of=Comparison)
+@rule("KD813", "cuda-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def cuda_changed(pair: Comparison) -> Iterator[Finding]:
     """CUDA or cuDNN is another version, or the driver is.
 
@@ -149,28 +137,20 @@ def cuda_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     cuDNN and cuBLAS documentation on reproducibility.
     """
-    changes = _compare(
+    yield from _listing(
         pair,
+        "CUDA changed",
+        "other kernels: results may differ by rounding",
+        _cuda,
         "software.cuda.cudnn_version",
-        "software.cuda.ptxas_version",
-        "software.cuda.compat_driver",
+        "software.tensorflow.cuda_version",
+        "software.cuda.libraries",
+        "software.packages",
         "machine.driver.version",
     )
-    toolkits = [_toolkits(case) for case in (pair.a, pair.b)]
-    if toolkits[0] is not None and toolkits[1] is not None and toolkits[0] != toolkits[1]:
-        changes.append(Change("toolkits", toolkits[0], toolkits[1], "software.cuda.toolkits"))
-    changes += [c for c in _packages(pair) if c.name.startswith(_CUDA_WHEEL)]
-    if not changes:
-        _ask(pair, "software.cuda.cudnn_version", "software.cuda.toolkits", "software.packages")
-    yield from _finding("CUDA changed", changes, "other kernels: results may differ by rounding")
 
 
-def _toolkits(case: Case) -> tuple[str, ...] | None:
-    rows = known(case.software.cuda.toolkits)
-    return None if rows is None else tuple(sorted(v for t in rows if (v := known(t.version))))
-
-
-@rule("KD814", "base-changed", Severity.INFO, of=Comparison)
+@rule("KD814", "base-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def base_changed(pair: Comparison) -> Iterator[Finding]:
     """The base differs: distribution, C library, or the image that it was built on.
 
@@ -183,22 +163,18 @@ def base_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     The public contract of kdoctor, section 2.
     """
-    paths = (
-        "software.distribution.id",
+    yield from _listing(
+        pair,
+        "the base changed",
+        "system libraries differ",
+        lambda what, _: what == "base",
         "software.distribution.version",
-        "software.libc.name",
         "software.libc.version",
-        "software.image.base.name",
-        "software.image.base.digest",
-        "software.image.platform",
+        "software.image.digest",
     )
-    changes = _compare(pair, *paths)
-    if not changes:
-        _ask(pair, *paths)
-    yield from _finding("the base changed", changes, "system libraries differ")
 
 
-@rule("KD815", "package-changed", Severity.INFO, of=Comparison)
+@rule("KD815", "package-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def package_changed(pair: Comparison) -> Iterator[Finding]:
     """Packages were added, removed or are other versions.
 
@@ -214,35 +190,10 @@ def package_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     packaging.python.org, pylock.toml.
     """
-    for case in (pair.a, pair.b):
-        need(case.software.packages)
-    rows = [c for c in _packages(pair) if not _has_own_rule(c.name)]
-    rows.sort(key=lambda c: (not is_numeric(c.name), c.name))
-    yield from _finding(f"{len(rows)} package{'s' if len(rows) != 1 else ''} changed", rows, "see the list")
+    yield from _listing(pair, "packages changed", "see the list", _other_package, "software.packages")
 
 
-def _has_own_rule(name: str) -> bool:
-    row = distribution(name)
-    return name in _OWN_RULE or name.startswith(_CUDA_WHEEL) or (row is not None and row.owns_folder)
-
-
-def _packages(pair: Comparison) -> list[Change]:
-    """The packages that differ; one that is missing on a side whose list is incomplete is no difference."""
-    sides: list[dict[str, str]] = []
-    for case in (pair.a, pair.b):
-        rows = known(case.software.packages) or ()
-        sides.append({canonicalize_name(p.name): known(p.version) or "(version not known)" for p in rows})
-    a, b = sides
-    whole = [not c.is_partial("software.packages") and known(c.software.packages) is not None for c in (pair.a, pair.b)]
-    out = []
-    for name in sorted({*a, *b}):
-        gone = (name not in a and not whole[0]) or (name not in b and not whole[1])
-        if a.get(name) != b.get(name) and not gone:
-            out.append(Change(name, a.get(name), b.get(name), f"software.packages.{name}"))
-    return out
-
-
-@rule("KD816", "environment-changed", Severity.INFO, of=Comparison)
+@rule("KD816", "environment-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def environment_changed(pair: Comparison) -> Iterator[Finding]:
     """An environment variable that TensorFlow, Keras, XLA, CUDA or OpenMP reads is another one.
 
@@ -255,16 +206,16 @@ def environment_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     NVIDIA framework-reproducibility; TensorFlow, `core/util/port.cc`.
     """
-    a, b = need(pair.a.software.environment), need(pair.b.software.environment)
-    changes = [
-        Change(name, a.get(name), b.get(name), f"software.environment.{name}")
-        for name in sorted({*a, *b})
-        if a.get(name) != b.get(name)
-    ]
-    yield from _finding("the environment changed", changes, "defaults may differ")
+    yield from _listing(
+        pair,
+        "the environment changed",
+        "defaults may differ",
+        lambda what, _: what == "environment",
+        "software.environment",
+    )
 
 
-@rule("KD817", "python-changed", Severity.INFO, of=Comparison)
+@rule("KD817", "python-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)
 def python_changed(pair: Comparison) -> Iterator[Finding]:
     """Python is another version, implementation or architecture.
 
@@ -277,30 +228,11 @@ def python_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     docs.python.org, What's New.
     """
-    paths = tuple(
-        f"software.python.{name}" for name in ("version", "implementation", "environment", "bits", "architecture")
+    yield from _listing(
+        pair,
+        "Python changed",
+        "compiled packages are other builds",
+        lambda what, _: what == "python",
+        "software.python.version",
+        "software.python.implementation",
     )
-    changes = _compare(pair, *paths)
-    if not changes:
-        _ask(pair, *paths)
-    yield from _finding("Python changed", changes, "compiled packages are other builds")
-
-
-def changes(pair: Comparison) -> tuple[dict[str, Any], ...]:
-    """Every change as the report lists them: ``{"what": "package", "name": "keras", "a": …, "b": …}``."""
-    kinds: Iterable[tuple[str, Iterable[Change]]] = (
-        ("tensorflow", _compare(pair, "software.tensorflow.version", "software.tensorflow.cuda_version")),
-        ("keras", _compare(pair, "software.keras.version", "software.keras.backend", "software.keras.floatx")),
-        ("cuda", _compare(pair, "software.cuda.cudnn_version", "machine.driver.version")),
-        ("base", _compare(pair, "software.distribution.version", "software.libc.version")),
-        ("package", _packages(pair)),
-        ("python", _compare(pair, "software.python.version")),
-    )
-    rows = [{"what": what, "name": c.name, "a": c.a, "b": c.b} for what, found in kinds for c in found]
-    environments = [known(case.software.environment) for case in (pair.a, pair.b)]
-    if environments[0] is not None and environments[1] is not None:
-        for name in sorted({*environments[0], *environments[1]}):
-            a, b = environments[0].get(name), environments[1].get(name)
-            if a != b:
-                rows.append({"what": "environment", "name": name, "a": a, "b": b})
-    return tuple(rows)
