@@ -8,7 +8,7 @@ from doctor.case import Case
 from doctor.model.facts import known
 from doctor.model.snapshot import Library
 
-from .measure import gpus_seen
+from .measure import IMAGE_VARIABLES, gpus_seen
 from .shared import driver_system, nvidia_hardware, older, same_version
 from .tables.cuda import branch_of, cuda_reported_by, forward_compat, forward_compatible_class
 from .tables.gpus import dropped_by_driver
@@ -51,12 +51,22 @@ def _chosen(case: Case, version: str) -> str | None:
     loaded = known(case.machine.driver.libcuda_version)
     if loaded and case.in_container and same_version(loaded, version) and loaded != driver_version(case):
         return "machine.driver.libcuda_version"
-    if "/compat" in (known(case.software.environment) or {}).get("LD_LIBRARY_PATH", ""):
-        return "software.environment.LD_LIBRARY_PATH"
-    for at, library in enumerate(known(case.software.cuda.libraries) or ()):
+    libraries = known(case.software.cuda.libraries) or ()
+    folders = {path.rpartition("/")[0] for path in map(_compat_path, libraries) if path}
+    for origin in ("software.environment", *((IMAGE_VARIABLES,) if case.in_container else ())):
+        searched = case.value(f"{origin}.LD_LIBRARY_PATH")
+        entries = [entry.rstrip("/") for entry in searched.split(":")] if isinstance(searched, str) else []
+        # NVIDIA's own images name compat/lib, which their entrypoint makes only where it is needed.
+        if any(entry in folders or (not folders and entry.endswith("/compat")) for entry in entries):
+            return f"{origin}.LD_LIBRARY_PATH"
+    for at, library in enumerate(libraries):
         if library.soname == "libcuda.so.1":
             return f"software.cuda.libraries.{at}.path" if _found_as_compat(library) else None
     return None
+
+
+def _compat_path(library: Library) -> str | None:
+    return known(library.path) if known(library.origin) == "compat" else None
 
 
 def _found_as_compat(library: Library) -> bool:

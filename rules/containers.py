@@ -9,7 +9,7 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version, judge
-from .measure import IMAGE_VARIABLES, container_variables, start_and_look
+from .measure import IMAGE_VARIABLES, container_variables, runs_in_container, start_and_look, without_gpu_nodes
 from .shared import gpu_wish, need_gpu_case, tensorflow_facts
 
 _START = "docker run --gpus all"
@@ -38,9 +38,21 @@ def container_without_gpu_runtime(case: Case) -> Iterator[Finding]:
     """
     asked = known(case.container.gpus_requested)
     runtime = known(case.container.runtime)
-    applies(case.in_container or asked is not None or runtime is not None, "no container")
+    inside = runs_in_container(case) and not case.in_container
+    applies(case.in_container or inside or asked is not None or runtime is not None, "no container")
     need_gpu_case(case)
     _uses_cuda(case)
+    if inside:
+        need(case.machine.devices)
+        if without_gpu_nodes(case):
+            yield _no_gpu(
+                case,
+                "this runs in a container that was started without a GPU: no device node of one is in it",
+                f"start it with its GPUs: {_START}",
+                "machine.devices",
+                mild=gpu_wish(case) is None,
+            )
+        return
     variables = container_variables(case)
     capabilities = variables.get("NVIDIA_DRIVER_CAPABILITIES", "")
     if asked is not False and capabilities and not {"compute", "all"} & set(capabilities.replace(" ", "").split(",")):

@@ -10,8 +10,8 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version
 from .fitting import CHECK_GPUS
-from .measure import ON_CPU, SNAPSHOT, not_under_wsl, nvml_error, runs_in_container
-from .shared import need_gpu_case, older, same_version
+from .measure import ON_CPU, SNAPSHOT, nvml_error, own_driver, runs_in_container, without_gpu_nodes
+from .shared import gpu_wish, need_gpu_case, older, same_version
 
 _WSL_LIBRARIES = "/usr/lib/wsl/"
 
@@ -32,7 +32,7 @@ def driver_library_mismatch(case: Case) -> Iterator[Finding]:
     ## References
     NVML API reference, NVML_ERROR_LIB_RM_VERSION_MISMATCH
     """
-    not_under_wsl(case)
+    own_driver(case)
     applies(known(case.machine.os) != "windows", "on Windows both halves are installed as one")
     need_gpu_case(case)
     driver = case.machine.driver
@@ -116,7 +116,7 @@ def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
     NVIDIA Container Toolkit, troubleshooting: containers losing access to GPUs
     NVIDIA driver README, chapter "nvidia-modprobe"
     """
-    not_under_wsl(case)
+    own_driver(case)
     applies(known(case.machine.os) != "windows", "Windows has no device nodes")
     need_gpu_case(case)
     driver = case.machine.driver
@@ -145,15 +145,16 @@ def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
         return
     missing = _missing_nodes(need(case.machine.devices))
     if missing:
+        what = f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         make = "sudo nvidia-modprobe -u -c=0 (it loads nvidia-uvm and makes the device nodes)"
-        yield _unreachable(
-            case, f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing", _in_container(case) or make
-        )
+        mild = without_gpu_nodes(case) and gpu_wish(case) is None
+        yield _unreachable(case, what, _in_container(case) or make, mild=mild)
 
 
-def _unreachable(case: Case, what: str, fix: str) -> Finding:
+def _unreachable(case: Case, what: str, fix: str, *, mild: bool = False) -> Finding:
     return Finding(
         f"the NVIDIA driver is loaded, but {what}",
+        severity=Severity.WARNING if mild else None,
         effect="cuInit fails, and TensorFlow computes on the CPU",
         fix=fix,
         verify="ls -l /dev/nvidia* && nvidia-smi",

@@ -13,9 +13,10 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version, judge
 from .fitting import driver_runs, install, least_driver, newest_release
-from .measure import ON_CPU, SNAPSHOT, facts_of, gpus_seen, lowered, measured, not_under_wsl, nvml_error, which
+from .gpu_code import Code, all_machine_code, ptx_needs
+from .measure import ON_CPU, SNAPSHOT, facts_of, gpus_seen, lowered, measured, nvml_error, own_driver, which
 from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
-from .tables.cuda import cuda_reported_by
+from .tables.cuda import branch_for_cuda, cuda_reported_by
 from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.versions import major, major_minor, numbers
 
@@ -42,7 +43,7 @@ def driver_missing(case: Case) -> Iterator[Finding]:
     NVIDIA Driver Installation Guide, https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
     """
     need_gpu_case(case)
-    not_under_wsl(case)
+    own_driver(case)
     driver = case.machine.driver
     present = known(driver.present)
     if present is None and nvml_error(case) in _NO_DRIVER:
@@ -192,16 +193,29 @@ def _newer_driver(case: Case, driver: str, cuda: str, system: str) -> str:
     seen = gpus_seen(case) if nvidia_hardware(case) and known(case.machine.gpus) else ()
     capability = next((gpu.capability for gpu in seen if gpu.capability), None)
     python = known(case.software.python.version)
-    older_release = newest_release(driver=driver, system=system, capability=capability, python=python)
-    instead = f"{install(older_release)} (CUDA {older_release.cuda.version})" if older_release else ""
+    other = newest_release(driver=driver, system=system, capability=capability, python=python)
+    instead = f"{install(other)} (CUDA {other.cuda.version})" if other else ""
     last = last_driver_branch(capability) if capability else None
-    least = least_driver(cuda, system)
-    if last is not None and (major(least) or 0) > last:
+    least = _least_with_ptx(case, cuda, system, [gpu.capability for gpu in seen if gpu.capability])
+    if last is not None and (major(least.removeprefix("of branch R")) or 0) > last:
         return f"R{last} is the last driver for this GPU, so use what it runs: {instead or 'an older TensorFlow'}"
-    where = "on Windows" if known(case.machine.wsl) else "on the host" if case.in_container else ""
-    update = f"install NVIDIA driver {least} or newer {where}".rstrip()
+    where = " on Windows" if known(case.machine.wsl) else " on the host" if case.in_container else ""
+    newest = f", up to branch R{last}" if last is not None else ""
+    update = f"install NVIDIA driver {least} or newer{where}{newest}"
     uses_tensorflow = tensorflow_facts(case).version is not None
     return f"{update}, or {instead}" if instead and uses_tensorflow and system == "linux" else update
+
+
+def _least_with_ptx(case: Case, cuda: str, system: str, capabilities: list[str]) -> str:
+    """The least driver for this CUDA that also compiles the PTX which these GPUs need: nobody updates it twice."""
+    build, least = tensorflow_facts(case), least_driver(cuda, system)
+    if build.compute_capabilities is None:
+        return least
+    code = Code(build.compute_capabilities)
+    if all(all_machine_code(build, code, capability) or not code.by_ptx(capability) for capability in capabilities):
+        return least
+    branch = branch_for_cuda(ptx_needs(build).cuda)
+    return f"of branch R{branch.branch}" if branch and branch.branch > (major(least) or 0) else least
 
 
 @rule("KD111", "driver-dropped-gpu", Severity.ERROR, would_help=SNAPSHOT)

@@ -5,10 +5,12 @@ Nothing here registers a rule.
 
 from __future__ import annotations
 
+from .gpu_code import Code, release_serves
 from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, toolkit
-from .tables.gpus import parse_architecture
 from .tables.tensorflow import Release, releases
-from .tables.versions import at_least, major, numbers
+from .tables.versions import major, numbers
+
+__all__ = ["CHECK_GPUS", "Code", "driver_runs", "install", "least_driver", "newest_release"]
 
 CHECK_GPUS = "python -c \"import tensorflow as tf; print(tf.config.list_physical_devices('GPU'))\""
 
@@ -44,65 +46,30 @@ def least_driver(cuda: str, system: str = "linux") -> str:
     return least or (f"of branch R{branch.branch}" if branch else f"for CUDA {cuda}")
 
 
-class Code:
-    """The GPU code of a build, out of its list of architectures (``sm_80`` machine code, ``compute_90`` both kinds)."""
-
-    def __init__(self, listed: tuple[str, ...]) -> None:
-        parts = [found for found in map(parse_architecture, listed) if found]
-        self.machine_code = tuple(capability for _, capability in parts)
-        self.ptx = tuple(capability for kind, capability in parts if kind == "compute")
-        self.every = tuple(sorted(set(self.machine_code), key=numbers))
-
-    def native(self, capability: str) -> bool:
-        """Whether machine code for this GPU is there: of the same major number, and not of a later minor one."""
-        return any(covers(code, capability) for code in self.machine_code)
-
-    def by_ptx(self, capability: str) -> bool:
-        """Whether the driver can compile code for this GPU out of PTX of its own or an older architecture."""
-        return any(at_least(capability, code) for code in self.ptx)
-
-
-def covers(code: str, capability: str) -> bool:
-    """Whether machine code for one compute capability runs on a GPU of another."""
-    mine, other = _pair(code), _pair(capability)
-    return mine[0] == other[0] and mine[1] <= other[1]
-
-
-def _pair(capability: str) -> tuple[int, int]:
-    first, _, second = capability.partition(".")
-    return int(first), int(second or 0)
-
-
 def newest_release(
     *,
     driver: str | None = None,
+    driver_cuda: str | None = None,
     system: str = "linux",
     capability: str | None = None,
     python: str | None = None,
-    machine_code_only: bool = False,
 ) -> Release | None:
     """The newest TensorFlow whose official Linux GPU wheel fits; what is not given does not restrict.
 
-    ``machine_code_only``: only releases whose every kernel has machine code for ``capability``.
+    ``driver_cuda``: the CUDA version that the libcuda in use reports, where that is not the driver's own.
     """
+    reported = driver_cuda or (cuda_reported_by(driver) if driver else None)
     for release in reversed(releases()):
         if release.yanked or release.legacy or not release.has_cuda("linux_x86_64"):
             continue
         if driver is not None and not driver_runs(driver, release.cuda.version, system):
             continue
-        if capability is not None and not _serves(release, capability, machine_code_only):
+        if capability is not None and not release_serves(release, capability, reported):
             continue
         if python is not None and ".".join(python.split(".")[:2]) not in release.python.get("linux_x86_64", ()):
             continue
         return release
     return None
-
-
-def _serves(release: Release, capability: str, machine_code_only: bool) -> bool:
-    listed = release.cuda.compute_capabilities
-    if machine_code_only:
-        listed = release.gpu_code.sass_full if release.gpu_code else None
-    return listed is not None and Code(listed).native(capability)
 
 
 def install(release: Release) -> str:

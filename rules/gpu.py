@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import driver_version, effective_cuda
-from .fitting import CHECK_GPUS, Code, covers, install, newest_release
+from .fitting import CHECK_GPUS, install, newest_release
+from .gpu_code import Code, all_machine_code, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, facts_of, lowered, measured, which
 from .shared import TensorFlowBuild, driver_system, need_gpu_case, tensorflow_facts
-from .tables.cuda import branch_for_cuda, cuda_for_ptx
+from .tables.cuda import branch_for_cuda
 from .tables.gpus import architecture
-from .tables.tensorflow import GpuCode
 from .tables.versions import at_least, major, numbers
 
 # TensorFlow's PTX fails to load on these generations (CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE):
@@ -48,11 +46,15 @@ def _other_release(case: Case, capability: str) -> str | None:
     """The command that installs the newest TensorFlow with machine code for this GPU, where there is one."""
     driver, python = driver_version(case), known(case.software.python.version)
     release = newest_release(driver=driver, system=driver_system(case), capability=capability, python=python)
+    if release is not None:
+        return install(release)
+    release = newest_release(capability=capability, python=python) or newest_release(capability=capability)
     if release is None:
-        release = newest_release(capability=capability)
-        wanted = f" (on Python {release.python['linux_x86_64'][-1]} or older)" if release and python else ""
-        return f"{install(release)}{wanted}" if release else None
-    return install(release)
+        return None
+    branch = branch_for_cuda(release_ptx_cuda(release, capability) or release.cuda.version)
+    newest = release.python["linux_x86_64"][-1]
+    needs = f" and with a driver of branch R{branch.branch} or newer" if branch else ""
+    return f"{install(release)}, on Python {newest} or older{needs}"
 
 
 @rule("KD106", "gpu-too-old", Severity.ERROR, would_help=SNAPSHOT)
@@ -122,7 +124,7 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
     CUDA C++ programming guide, PTX compatibility
     tensorflow/tensorflow issues 90291, 99592, 101746
     """
-    _, code = _code(case)
+    build, code = _code(case)
     bad = [
         (gpu, capability)
         for gpu, capability in measured(case)
@@ -131,7 +133,8 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
     if not bad:
         return
     gpu, capability = bad[0]
-    carried = all(code.by_ptx(c) and major(c) not in _PTX_FAILS_ON for _, c in bad)
+    from_index = build.official or build.distribution == "tf-nightly"
+    carried = all(code.by_ptx(c) and not (from_index and major(c) in _PTX_FAILS_ON) for _, c in bad)
     newest = code.every[-1] if code.every else "nothing"
     release = _other_release(case, capability)
     yield Finding(
@@ -158,13 +161,6 @@ def _newer_build(capability: str) -> str:
     )
 
 
-class _Ptx(msgspec.Struct, frozen=True):
-    """The CUDA version that a driver must report to compile the PTX, and whether it was read from the very wheel."""
-
-    cuda: str
-    measured: bool
-
-
 @rule("KD108", "ptx-newer-than-driver", Severity.ERROR, follows=("KD102", "KD111"), would_help=SNAPSHOT)
 def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
     """For this GPU kernels exist as PTX only, and the driver is too old to compile that PTX.
@@ -187,7 +183,7 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
     PTX ISA, release history
     """
     build, code = _code(case)
-    matching = [(gpu, c) for gpu, c in measured(case) if code.by_ptx(c) and not _all_machine_code(build, code, c)]
+    matching = [(gpu, c) for gpu, c in measured(case) if code.by_ptx(c) and not all_machine_code(build, code, c)]
     bad = [(gpu, c) for gpu, c in matching if major(c) not in _PTX_FAILS_ON]
     if not bad:
         return
@@ -196,14 +192,20 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
     have = effective_cuda(case)
     if have is None:
         have = need(case.machine.driver.cuda_version)
-    wanted = _ptx_needs(build)
+    wanted = ptx_needs(build)
     if at_least(have, wanted.cuda):
         return
     if not wanted.measured and any(code.native(c) for _, c in bad):
         raise Unknown("gpu_code", "this wheel's kernels were not looked into: which are PTX only is")
     gpu, capability = bad[0]
     branch = branch_for_cuda(wanted.cuda)
-    older_release = _older_without_ptx(case, capability)
+    other = newest_release(
+        driver=driver_version(case),
+        driver_cuda=have,
+        system=driver_system(case),
+        capability=capability,
+        python=known(case.software.python.version),
+    )
     yield Finding(
         f"for {which(bad)} this TensorFlow holds kernels as PTX only, which a driver for CUDA {wanted.cuda} or newer "
         f"compiles; this one ends at CUDA {have}",
@@ -211,7 +213,7 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         confidence=Confidence.HIGH if wanted.measured else Confidence.MEDIUM,
         effect="kernels without machine code fail: 'PTX was compiled with an unsupported toolchain'",
         fix=f"install an NVIDIA driver of branch R{branch.branch if branch else '?'} or newer"
-        + (f", or {older_release}" if older_release else ""),
+        + (f", or {install(other)}" if other else ""),
         verify="nvidia-smi (its head must show CUDA Version: " + wanted.cuda + " or newer)",
         evidence=case.evidence(
             *facts_of(bad, "machine.driver.version", "machine.driver.cuda_version", _BUILD),
@@ -220,38 +222,3 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         likely=0.85,
         thing=gpu.name,
     )
-
-
-def _all_machine_code(build: TensorFlowBuild, code: Code, capability: str) -> bool:
-    """Whether every kernel has machine code for this GPU."""
-    scanned = _scanned(build)
-    if scanned is None:
-        return any(covers(c, capability) for c in code.machine_code if c not in code.ptx)
-    return any(covers(c, capability) for c in Code(scanned.sass_full).machine_code)
-
-
-def _scanned(build: TensorFlowBuild) -> GpuCode | None:
-    """What the wheel was found to hold, where this build is that wheel: it names the same architectures."""
-    same = build.release is not None and build.compute_capabilities == build.release.cuda.compute_capabilities
-    return build.gpu_code if same else None
-
-
-def _ptx_needs(build: TensorFlowBuild) -> _Ptx:
-    scanned = _scanned(build)
-    if scanned is not None:
-        return _Ptx(scanned.driver_cuda_for_ptx or cuda_for_ptx(scanned.max_ptx_isa) or "", True)
-    if build.cuda_version is None:
-        raise Unknown("software.tensorflow.cuda_version")
-    return _Ptx(build.cuda_version, False)  # PTX is never newer than the toolkit that wrote it
-
-
-def _older_without_ptx(case: Case, capability: str) -> str | None:
-    """The newest release whose wheel has machine code for every kernel on this GPU, and which the driver runs."""
-    release = newest_release(
-        driver=driver_version(case),
-        system=driver_system(case),
-        capability=capability,
-        python=known(case.software.python.version),
-        machine_code_only=True,
-    )
-    return install(release) if release else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from doctor.case import Case
@@ -95,8 +97,16 @@ def runs_in_container(case: Case) -> bool:
     return known(case.machine.virtualization) in _CONTAINERS
 
 
-def not_under_wsl(case: Case) -> None:
-    """Leave a rule about the Linux (or Windows) driver as inapplicable under WSL and on macOS."""
+def without_gpu_nodes(case: Case) -> bool:
+    """Whether the one who looked ran in a container that holds no GPU device at all: it was started without one."""
+    nodes = known(case.machine.devices)
+    gpu = re.compile(r"/dev/(nvidia\d+|dxg)")
+    return runs_in_container(case) and nodes is not None and not any(gpu.fullmatch(node) for node in nodes)
+
+
+def own_driver(case: Case) -> None:
+    """Leave a rule about the Linux (or Windows) driver as inapplicable under WSL, on macOS and on a Jetson."""
+    applies("tegra" not in (known(case.machine.kernel) or ""), "a Jetson's driver is part of its system")
     applies(not known(case.machine.wsl), "WSL uses the driver of Windows (KD105)")
     applies(known(case.machine.os) != "darwin", "there is no NVIDIA driver for macOS")
 

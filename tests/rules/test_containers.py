@@ -8,6 +8,7 @@ import pytest
 
 from doctor import catalogue
 from tests.rules.machines import Drop, change, driver, fix, host, image, message, outcome, reason
+from tests.support import diagnose
 
 catalogue.mount()
 from doctor.rules.requires import Here, brands_of, disabled, holds, lowest_cuda, requirements  # noqa: E402
@@ -60,6 +61,16 @@ class TestContainerWithoutGpuRuntime:
         """--runtime nvidia on an engine without it."""
         unknown = {"machine.engine": BARE_ENGINE | {"nvidia_toolkit": "1.17.3"}}
         assert "no runtime called nvidia" in message("KD501", change(image(), unknown))
+
+    def test_seen_from_inside(self) -> None:
+        """The host's driver shows in /proc, no device node in /dev: started without a GPU. KD104 follows from it."""
+        inside = {"machine.virtualization": "docker", "machine.devices": [], "machine.driver.libcuda_version": Drop}
+        assert outcome("KD501", change(host(), inside)) == "warning"
+        wanted = change(host(), {**inside, "software.requested": [{"requirement": "tensorflow[and-cuda]"}]})
+        assert outcome("KD501", wanted) == "error"
+        found = {finding.code: finding for finding in diagnose(wanted).findings}
+        assert found["KD104"].caused_by == ("KD501",)
+        assert outcome("KD501", change(host(), {"machine.virtualization": "docker"})) == "passed"
 
     def test_skipped_and_inapplicable(self) -> None:
         """How it is started is not known: skipped. No container, no GPU there, no CUDA inside: inapplicable."""
@@ -216,6 +227,14 @@ def compat(gpu: tuple[str, str], version: str, library: str, **environment: str)
 
 
 class TestCudaCompatUnsuitable:
+    def test_nvidias_own_images_name_a_folder_that_is_not_there(self) -> None:
+        """compat/lib on LD_LIBRARY_PATH appears only where their entrypoint makes it."""
+        named = {"LD_LIBRARY_PATH": "/usr/local/cuda/compat/lib:/usr/local/nvidia/lib64"}
+        assert outcome("KD503", compat(GEFORCE, "570.124.06", "550.54.15", **named)) == "inapplicable"
+        there = [{"soname": "libcuda.so.1", "path": "/usr/local/cuda/compat/lib/libcuda.so.1", "origin": "compat"}]
+        shadowing = compat(GEFORCE, "570.124.06", "550.54.15", **named)
+        assert outcome("KD503", change(shadowing, {"software.cuda.libraries": there})) == "error"
+
     @pytest.mark.parametrize(
         ("gpu", "version", "library", "expected"),
         [

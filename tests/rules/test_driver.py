@@ -171,6 +171,17 @@ class TestDriverTooOld:
         assert "R470 is the last driver" in fix("KD102", host("2.15.1", K80, "470.82.01"))
         assert "2.14.1" in fix("KD102", host("2.15.1", K80, "470.82.01"))
 
+    def test_the_advised_driver_also_compiles_the_ptx(self) -> None:
+        """An A100 under 2.15 needs CUDA 12.1 for its PTX (KD108): R530, not R525. Nobody updates twice."""
+        assert "branch R530" in fix("KD102", host("2.15.1", A100, "470.82.01"))
+        assert "525.60.13" in fix("KD102", host("2.15.1", T4, "470.82.01"))
+
+    def test_a_jetson_has_a_driver_of_its_own(self) -> None:
+        """No kernel module of this driver, no such device nodes."""
+        jetson = {"machine.kernel": "5.15.148-tegra", "machine.architecture": "aarch64", "expects.gpu": True}
+        for code in ("KD101", "KD103", "KD104"):
+            assert outcome(code, change(host(), {**NO_DRIVER, **jetson})) == "inapplicable"
+
     def test_the_advised_release_runs_on_this_driver_python_and_gpu(self) -> None:
         """The alternative is the newest that all three allow."""
         assert "tensorflow[and-cuda]==2.14.1" in fix("KD102", host("2.21.0", T4, "470.82.01"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -102,6 +103,11 @@ class TestGpuTooNew:
     def test_without_ptx_nothing_can_carry_it(self) -> None:
         """Machine code only, all of it for an older generation."""
         assert outcome("KD107", code("sm_70", "sm_80", gpu=H100)) == "error"
+
+    def test_a_build_of_somebodys_own_is_only_warned_about(self) -> None:
+        """That PTX fails on compute capability 12 is known of the index's wheels only."""
+        own = change(code("sm_80", "compute_90", gpu=RTX5090), {"software.tensorflow.distribution": "my-tensorflow"})
+        assert outcome("KD107", own) == "warning"
 
     def test_a_build_that_knows_the_architecture_passes(self) -> None:
         """A build from source for 12.0."""
@@ -265,3 +271,28 @@ class TestCpuWithoutAvx:
         assert "conda" in reason("KD110", change(host(), {"software.packages": conda}))
         arm = {"machine.architecture": "aarch64", "software.python.architecture": "aarch64"}
         assert outcome("KD110", change(host(), arm)) == "inapplicable"
+
+
+GPUS = [A100, H100, T4, GTX980, P100, K80, RTX3060, RTX4090, ("Tesla V100", "7.0"), ("GeForce GTX 750 Ti", "5.0")]
+
+
+@pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu[1])
+@pytest.mark.parametrize("version", ["450.80.02", "470.82.01", "525.60.13", "535.104.05", "580.95.05"])
+@pytest.mark.parametrize("tensorflow", ["2.10.1", "2.14.1", "2.15.1", "2.16.2", "2.21.0"])
+def test_the_advised_tensorflow_is_one_that_the_rules_accept(
+    tensorflow: str, gpu: tuple[str, str], version: str
+) -> None:
+    """Whatever release a fix names, judged on the same machine nothing of KD102, KD106 to KD108 stands any more.
+
+    Where it names a driver as well, with that.
+    """
+    codes = ("KD102", "KD106", "KD107", "KD108")
+    for finding in diagnose(host(tensorflow, gpu, version)).findings:
+        advised = re.search(r"tensorflow(?:\[and-cuda\])?==([\d.]+)", finding.fix)
+        if finding.code not in codes or advised is None:
+            continue
+        branch = re.search(r"driver of branch R(\d+)", finding.fix)
+        mended = host("2.21.0", gpu, f"{branch[1]}.99.99" if branch else version)
+        mended["software"]["tensorflow"] = {"version": advised[1], "distribution": "tensorflow"}
+        left = [f"{f.code}: {f.message}" for f in diagnose(mended).findings if f.code in codes]
+        assert not left, f"{finding.code} advised {advised[1]}"
