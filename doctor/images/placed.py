@@ -48,6 +48,7 @@ def use_of(
         text_line=scalar.line,
         text_column=scalar.column,
         span=_span(scalar, text),
+        raw_span=scalar.span,
         variables=expansion.used if expansion else (),
         unset=expansion.unset if expansion else (),
     )

@@ -16,8 +16,8 @@ class ImageUse:
     ``line``: the first line of the instruction; ``column``: of the image's text where it stands on that line, else of
     the instruction. ``text_line``, ``text_column``: of the image's text itself; ``span``: its offsets in the decoded
     file, None where it is not written in one piece. ``variables``: those it names; ``unset``: those without a value.
-    ``within``: the kind of use that ONBUILD stores; ``text``: the file's line, to be shown (none of a RUN, which may
-    hold secrets).
+    ``raw_span``: the same of ``raw``, where that holds more than the reference. ``within``: the kind of use that
+    ONBUILD stores; ``text``: the file's line, to be shown (none of a RUN, which may hold secrets).
     """
 
     raw: str
@@ -38,6 +38,7 @@ class ImageUse:
     variables: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
     text: str | None = None
+    raw_span: tuple[int, int] | None = None
 
     def row(self) -> dict[str, Any]:
         """The use as plain data, in the contract's order."""
