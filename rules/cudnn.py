@@ -17,7 +17,7 @@ from .tables.tensorflow import tensorflow_release
 from .tables.versions import major, numbers
 
 
-@rule("KD203", "cudnn-major-mismatch", Severity.ERROR, follows=("KD409", "KD202", "KD301"), would_help=SNAPSHOT)
+@rule("KD203", "cudnn-major-mismatch", Severity.ERROR, follows=("KD409", "KD202", "KD208", "KD301"), would_help=SNAPSHOT)
 def cudnn_major_mismatch(case: Case) -> Iterator[Finding]:
     """The cuDNN that is installed is of another major version than this TensorFlow opens.
 
