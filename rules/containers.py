@@ -118,9 +118,12 @@ def _able(case: Case) -> bool | None:
     """Whether the engine can give a container a GPU: by runtime, by CDI, or by the toolkit's hook for ``--gpus``."""
     engine = case.machine.engine
     runtimes, devices, toolkit = known(engine.runtimes), known(engine.cdi_devices), known(engine.nvidia_toolkit)
-    if any("nvidia" in runtime for runtime in runtimes or ()) or devices or toolkit:
+    by_name = any("nvidia" in runtime for runtime in runtimes or ())
+    if by_name or any("nvidia" in device for device in devices or ()) or toolkit:
         return True
-    return False if runtimes is not None and devices is not None else None
+    if known(engine.name) == "podman":
+        return None if devices is None else False
+    return False if runtimes is not None and (devices is not None or toolkit == "") else None
 
 
 def _no_gpu(case: Case, what: str, fix: str, fact: str, *, mild: bool = False) -> Finding:

@@ -10,7 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version
 from .fitting import CHECK_GPUS
-from .measure import ON_CPU, SNAPSHOT, nvml_error, own_driver, runs_in_container, without_gpu_nodes
+from .measure import ON_CPU, SNAPSHOT, driver_loaded, nvml_error, own_driver, runs_in_container, without_gpu_nodes
 from .shared import gpu_wish, need_gpu_case, older, same_version
 
 _WSL_LIBRARIES = "/usr/lib/wsl/"
@@ -37,7 +37,7 @@ def driver_library_mismatch(case: Case) -> Iterator[Finding]:
     need_gpu_case(case)
     driver = case.machine.driver
     error = nvml_error(case)
-    if known(driver.present) is False:
+    if driver_loaded(case) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
     module = driver_version(case)
     compat = compat_in_use(case)
@@ -119,20 +119,21 @@ def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
     own_driver(case)
     applies(known(case.machine.os) != "windows", "Windows has no device nodes")
     need_gpu_case(case)
-    driver = case.machine.driver
-    if known(driver.present) is False:
+    if driver_loaded(case) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
     error = nvml_error(case)
     if error in _LOST:
         what, fix = _LOST[error]
         yield _unreachable(case, f"the driver {what} ({error})", _in_container(case) or fix)
         return
-    need(driver.present)
-    listed, on_bus = known(case.machine.gpus), known(case.machine.pci_gpus)
-    if listed is not None and not listed and on_bus:
-        yield _unreachable(
-            case, "the driver lists no GPU, although one is in the machine", _LOST["NVML_ERROR_UNKNOWN"][1]
-        )
+    if driver_loaded(case) is None:
+        need(case.machine.driver.present)
+    listed = known(case.machine.gpus)
+    if listed is not None and not listed:
+        there = known(case.machine.pci_gpus)
+        what = "it lists no GPU" + (", although one is in the machine" if there else "")
+        mild = not there and gpu_wish(case) is None
+        yield _unreachable(case, what, _in_container(case) or _LOST["NVML_ERROR_UNKNOWN"][1], mild=mild)
         return
     nodes = known(case.machine.device_nodes) or ()
     denied = [
@@ -226,6 +227,15 @@ def wsl_gpu_path(case: Case) -> Iterator[Finding]:
             (first[1],),
         )
         return
+    off_path = _off_path(case)
+    if first is None and off_path is not None:
+        yield _under_wsl(
+            case,
+            "the loader does not find libcuda: /usr/lib/wsl/lib is not among the folders that it searches",
+            "echo /usr/lib/wsl/lib | sudo tee /etc/ld.so.conf.d/ld.wsl.conf && sudo ldconfig",
+            (off_path,),
+        )
+        return
     devices = known(case.machine.devices)
     if known(driver.present) is False or (
         devices is not None and "/dev/dxg" not in devices and not known(driver.present)
@@ -251,6 +261,15 @@ def _first_libcuda(case: Case) -> tuple[str, str] | None:
             return path, f"software.cuda.libraries.{at}.path"
     path = known(case.machine.driver.libcuda_path)
     return (path, "machine.driver.libcuda_path") if path else None
+
+
+def _off_path(case: Case) -> str | None:
+    """The fact that the Windows driver's libcuda is there, but off the loader's path."""
+    for at, library in enumerate(known(case.software.cuda.libraries) or ()):
+        windows = (known(library.path) or "").startswith(_WSL_LIBRARIES)
+        if library.soname == "libcuda.so.1" and windows and known(library.on_path) is False:
+            return f"software.cuda.libraries.{at}.path"
+    return None
 
 
 def _under_wsl(case: Case, what: str, fix: str, facts: tuple[str, ...]) -> Finding:

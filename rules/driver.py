@@ -12,15 +12,13 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version, judge
-from .fitting import driver_runs, install, least_driver, newest_release
+from .fitting import driver_runs, install, least_driver, newest_release, reported_runs
 from .gpu_code import Code, all_machine_code, ptx_needs
-from .measure import ON_CPU, SNAPSHOT, facts_of, gpus_seen, lowered, measured, nvml_error, own_driver, which
+from .measure import ON_CPU, SNAPSHOT, driver_loaded, facts_of, gpus_seen, lowered, measured, own_driver, which
 from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
 from .tables.cuda import branch_for_cuda, cuda_reported_by
 from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.versions import major, major_minor, numbers
-
-_NO_DRIVER = ("NVML_ERROR_DRIVER_NOT_LOADED", "NVML_ERROR_LIBRARY_NOT_FOUND")
 
 
 @rule("KD101", "driver-missing", Severity.ERROR, follows=("KD501", "KD111"), would_help=SNAPSHOT)
@@ -45,12 +43,8 @@ def driver_missing(case: Case) -> Iterator[Finding]:
     need_gpu_case(case)
     own_driver(case)
     driver = case.machine.driver
-    present = known(driver.present)
-    if present is None and nvml_error(case) in _NO_DRIVER:
-        present = False
-    if present is None and known(case.machine.nouveau) and not known(driver.kernel_module_version):
-        present = False
-    if need(driver.present) if present is None else present:
+    loaded = driver_loaded(case)
+    if need(driver.present) if loaded is None else loaded:
         return
     yield Finding(
         f"{_what_is_there(case)}, and no NVIDIA driver is loaded",
@@ -116,13 +110,14 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
     CUDA Toolkit release notes, tables 2 and 3
     """
     need_gpu_case(case)
-    if known(case.machine.driver.present) is False:
+    if driver_loaded(case) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
     driver, system = driver_version(case), driver_system(case)
-    if driver is None:
-        driver = need(case.machine.driver.version)
+    native = known(case.machine.driver.cuda_version) or (cuda_reported_by(driver) if driver else None)
     used = _cuda_used(case)
-    runs = driver_runs(driver, used.cuda, system)
+    if driver is None and native is None:
+        need(case.machine.driver.version)
+    runs = driver_runs(driver, used.cuda, system) if driver else reported_runs(native or "", used.cuda)
     if runs is None:
         raise Unknown(used.fact, f"the tables name no least driver for CUDA {used.cuda}")
     if runs:
@@ -130,9 +125,9 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
     compat = compat_in_use(case)
     if compat is not None and numbers(compat.cuda) >= numbers(used.cuda) and judge(case, compat).suits is not False:
         return
-    native = known(case.machine.driver.cuda_version) or cuda_reported_by(driver)
     yield Finding(
-        f"NVIDIA driver {driver} is too old for CUDA {used.cuda}, {used.by}: it needs {least_driver(used.cuda, system)}"
+        f"{f'NVIDIA driver {driver}' if driver else 'the NVIDIA driver'} is too old for CUDA {used.cuda}, {used.by}: "
+        f"it needs {least_driver(used.cuda, system)}"
         + (f", and this one ends at CUDA {major_minor(native)}" if native and major_minor(native) else ""),
         effect=ON_CPU,
         fix=_newer_driver(case, driver, used.cuda, system),
@@ -189,15 +184,16 @@ def _runtimes(case: Case) -> Iterator[_Used]:
             yield _Used(known(toolkit.version) or "", "which is installed", f"software.cuda.toolkits.{at}.version")
 
 
-def _newer_driver(case: Case, driver: str, cuda: str, system: str) -> str:
+def _newer_driver(case: Case, driver: str | None, cuda: str, system: str) -> str:
     seen = gpus_seen(case) if nvidia_hardware(case) and known(case.machine.gpus) else ()
     capability = next((gpu.capability for gpu in seen if gpu.capability), None)
     python = known(case.software.python.version)
-    other = newest_release(driver=driver, system=system, capability=capability, python=python)
+    fitting = newest_release(driver=driver, system=system, capability=capability, python=python)
+    other = fitting if driver else None
     instead = f"{install(other)} (CUDA {other.cuda.version})" if other else ""
     last = last_driver_branch(capability) if capability else None
     least = _least_with_ptx(case, cuda, system, [gpu.capability for gpu in seen if gpu.capability])
-    if last is not None and (major(least.removeprefix("of branch R")) or 0) > last:
+    if last is not None and (major(least.removeprefix("R")) or 0) > last:
         return f"R{last} is the last driver for this GPU, so use what it runs: {instead or 'an older TensorFlow'}"
     where = " on Windows" if known(case.machine.wsl) else " on the host" if case.in_container else ""
     newest = f", up to branch R{last}" if last is not None else ""
@@ -215,7 +211,7 @@ def _least_with_ptx(case: Case, cuda: str, system: str, capabilities: list[str])
     if all(all_machine_code(build, code, capability) or not code.by_ptx(capability) for capability in capabilities):
         return least
     branch = branch_for_cuda(ptx_needs(build).cuda)
-    return f"of branch R{branch.branch}" if branch and branch.branch > (major(least) or 0) else least
+    return f"R{branch.branch}" if branch and branch.branch > (major(least) or 0) else least
 
 
 @rule("KD111", "driver-dropped-gpu", Severity.ERROR, would_help=SNAPSHOT)

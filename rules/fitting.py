@@ -10,8 +10,9 @@ from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, tool
 from .tables.tensorflow import Release, releases
 from .tables.versions import major, numbers
 
-__all__ = ["CHECK_GPUS", "Code", "driver_runs", "install", "least_driver", "newest_release"]
+__all__ = ["CHECK_GPUS", "Code", "driver_runs", "install", "least_driver", "newest_release", "reported_runs"]
 
+_MINOR_VERSIONS_SINCE = 11  # the first CUDA major with minor-version compatibility
 CHECK_GPUS = "python -c \"import tensorflow as tf; print(tf.config.list_physical_devices('GPU'))\""
 
 
@@ -21,6 +22,8 @@ def driver_runs(driver: str, cuda: str, system: str = "linux") -> bool | None:
     It does from the least driver of minor-version compatibility on; so does the driver that came with that very
     toolkit (CUDA 11.0 runs on its own 450.51, which is below the 450.80.02 of 11.1 and later).
     """
+    if major(driver) is None:
+        return None
     least = driver_minimum(cuda, system)
     if least is None:
         native = cuda_reported_by(driver)
@@ -33,6 +36,14 @@ def driver_runs(driver: str, cuda: str, system: str = "linux") -> bool | None:
     return bundled is not None and _reaches(driver, bundled)
 
 
+def reported_runs(reported: str, cuda: str) -> bool | None:
+    """The same by the CUDA version that a driver reports, where its own version is not known."""
+    have, wanted = major(reported), major(cuda)
+    if have is None or wanted is None:
+        return None
+    return have >= wanted if wanted >= _MINOR_VERSIONS_SINCE else numbers(reported)[:2] >= numbers(cuda)[:2]
+
+
 def _reaches(driver: str, least: str) -> bool:
     """Whether a driver is at least as new; one told by its branch only (``470``) is given the benefit of the doubt."""
     short = len(driver.split("."))
@@ -43,7 +54,7 @@ def least_driver(cuda: str, system: str = "linux") -> str:
     """The least driver for a CUDA version, in words (``525.60.13``; a branch where NVIDIA names no version)."""
     least = driver_minimum(cuda, system)
     branch = branch_for_cuda(cuda)
-    return least or (f"of branch R{branch.branch}" if branch else f"for CUDA {cuda}")
+    return least or (f"R{branch.branch}" if branch else f"for CUDA {cuda}")
 
 
 def newest_release(

@@ -10,8 +10,8 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import driver_version, effective_cuda
 from .fitting import CHECK_GPUS, install, newest_release
-from .gpu_code import Code, all_machine_code, ptx_needs, release_ptx_cuda
-from .measure import SNAPSHOT, facts_of, lowered, measured, which
+from .gpu_code import Code, all_machine_code, most_that, ptx_needs, release_ptx_cuda
+from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
 from .shared import TensorFlowBuild, driver_system, need_gpu_case, tensorflow_facts
 from .tables.cuda import branch_for_cuda
 from .tables.gpus import architecture
@@ -28,7 +28,7 @@ def _code(case: Case) -> tuple[TensorFlowBuild, Code]:
 
     Raises:
         Inapplicable: no GPU is meant, or TensorFlow has no CUDA.
-        Unknown: TensorFlow or its code is not known.
+        Unknown: neither its code nor its CUDA is known.
     """
     need_gpu_case(case)
     tensorflow = case.software.tensorflow
@@ -37,9 +37,28 @@ def _code(case: Case) -> tuple[TensorFlowBuild, Code]:
         raise Inapplicable("TensorFlow is not installed")
     if build.cuda_build is False:
         raise Inapplicable("this TensorFlow has no CUDA (KD301)")
-    if build.compute_capabilities is None:
+    if build.compute_capabilities:
+        return build, Code(build.compute_capabilities)
+    if build.cuda_version is None:
         raise Unknown(_BUILD)
-    return build, Code(build.compute_capabilities)
+    return build, most_that(build.cuda_version)
+
+
+def _settled(build: TensorFlowBuild) -> None:
+    """Leave a rule that found nothing as skipped where only the most that the build can hold is known.
+
+    Raises:
+        Unknown: its code itself is not known.
+    """
+    if not build.compute_capabilities:
+        raise Unknown(_BUILD)
+
+
+def _beginning(build: TensorFlowBuild) -> str:
+    """Who holds no code for a GPU: the build, or its CUDA already."""
+    if build.compute_capabilities:
+        return "this TensorFlow holds"
+    return f"CUDA {build.cuda_version}, which this TensorFlow is built for, has"
 
 
 def _other_release(case: Case, capability: str) -> str | None:
@@ -76,19 +95,19 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
     ## References
     CUDA C++ programming guide, binary compatibility and PTX compatibility
     """
-    _, code = _code(case)
+    build, code = _code(case)
     bad = [
         (gpu, capability)
         for gpu, capability in measured(case)
         if not code.native(capability) and not code.by_ptx(capability) and _later(code, capability)
     ]
     if not bad:
-        return
+        return _settled(build)
     gpu, capability = bad[0]
     lowest = code.every[0]
     gap = numbers(lowest) < numbers(capability)
     yield Finding(
-        f"this TensorFlow has no code for {which(bad)}: "
+        f"{_beginning(build)} no code for {which(bad)}: "
         + (f"it holds {', '.join(code.every)} and nothing that runs on it" if gap else f"it begins at {lowest}"),
         severity=lowered(case, bad),
         effect="TensorFlow ignores this GPU, or fails with 'no kernel image is available'",
@@ -115,7 +134,8 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
     (GeForce RTX 50, RTX PRO Blackwell): CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE.
 
     ## How to fix
-    Use a build that knows the architecture: NVIDIA's container, a nightly build, or a build from source.
+    Use a build that knows the architecture: a newer release where there is one, NVIDIA's container, or a build from
+    source.
 
     ## How it is judged
     An error where nothing can run, a warning where PTX can carry it.
@@ -131,14 +151,14 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
         if not code.native(capability) and (code.by_ptx(capability) or not _later(code, capability))
     ]
     if not bad:
-        return
+        return _settled(build)
     gpu, capability = bad[0]
     from_index = build.official or build.distribution == "tf-nightly"
     carried = all(code.by_ptx(c) and not (from_index and major(c) in _PTX_FAILS_ON) for _, c in bad)
     newest = code.every[-1] if code.every else "nothing"
     release = _other_release(case, capability)
     yield Finding(
-        f"this TensorFlow holds no machine code for {which(bad)}; its newest is for {newest}",
+        f"{_beginning(build)} no machine code for {which(bad)}; its newest is for {newest}",
         severity=Severity.WARNING if carried else lowered(case, bad),
         confidence=Confidence.MEDIUM if carried else Confidence.HIGH,
         effect="the driver compiles every kernel at the first start, for up to 30 minutes"
@@ -183,11 +203,12 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
     PTX ISA, release history
     """
     build, code = _code(case)
+    _settled(build)
     matching = [(gpu, c) for gpu, c in measured(case) if code.by_ptx(c) and not all_machine_code(build, code, c)]
     bad = [(gpu, c) for gpu, c in matching if major(c) not in _PTX_FAILS_ON]
     if not bad:
         return
-    if known(case.machine.driver.present) is False:
+    if driver_loaded(case) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
     have = effective_cuda(case)
     if have is None:

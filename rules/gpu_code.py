@@ -8,9 +8,9 @@ from doctor.model.facts import Unknown
 
 from .shared import TensorFlowBuild
 from .tables.cuda import cuda_for_ptx
-from .tables.gpus import parse_architecture
+from .tables.gpus import architectures, parse_architecture
 from .tables.tensorflow import GpuCode, Release
-from .tables.versions import at_least, numbers
+from .tables.versions import at_least, major_minor, numbers
 
 
 class Code:
@@ -40,6 +40,17 @@ def covers(code: str, capability: str) -> bool:
 def _pair(capability: str) -> tuple[int, int]:
     first, _, second = capability.partition(".")
     return int(first), int(second or 0)
+
+
+def most_that(cuda: str) -> Code:
+    """The most that a build for this CUDA version can hold: code for every architecture that its toolkit compiles."""
+    short = major_minor(cuda) or cuda
+    known = [
+        row.compute_capability.replace(".", "")
+        for row in architectures()
+        if at_least(short, row.first_toolkit) and (row.last_toolkit is None or at_least(row.last_toolkit, short))
+    ]
+    return Code(tuple(f"compute_{name}" for name in known))
 
 
 class Ptx(msgspec.Struct, frozen=True):

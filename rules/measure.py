@@ -92,6 +92,19 @@ def nvml_error(case: Case) -> str | None:
     return next((name for part, name in _NVML_WORDS if part in words), error)
 
 
+def driver_loaded(case: Case) -> bool | None:
+    """Whether an NVIDIA driver is loaded: said, or told by its version, by NVML's error or by nouveau in its place."""
+    driver = case.machine.driver
+    said = known(driver.present)
+    if said is not None:
+        return said
+    if nvml_error(case) in ("NVML_ERROR_DRIVER_NOT_LOADED", "NVML_ERROR_LIBRARY_NOT_FOUND"):
+        return False
+    if known(driver.kernel_module_version) or known(driver.version):
+        return True
+    return False if known(case.machine.nouveau) else None
+
+
 def runs_in_container(case: Case) -> bool:
     """Whether the one who looked ran inside a container."""
     return known(case.machine.virtualization) in _CONTAINERS

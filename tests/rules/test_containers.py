@@ -54,6 +54,11 @@ class TestContainerWithoutGpuRuntime:
         """GPUs are asked for, and the engine has neither runtime, hook nor CDI."""
         asked = {"machine.engine": BARE_ENGINE, "container": {"gpus_requested": True}}
         assert outcome("KD501", change(image(), asked)) == "error"
+        podman = {"name": "podman", "runtimes": ["crun", "runc"], "cdi_devices": []}
+        assert outcome("KD501", change(image(), {**asked, "machine.engine": podman})) == "error"
+        old = {"name": "docker", "runtimes": ["runc"], "default_runtime": "runc"}
+        assert outcome("KD501", change(image(), {**asked, "machine.engine": old | {"nvidia_toolkit": ""}})) == "error"
+        assert outcome("KD501", change(image(), {**asked, "machine.engine": old})) == "passed"
         for able in ({"nvidia_toolkit": "1.17.3"}, {"cdi_devices": ["nvidia.com/gpu=all"]}, {"runtimes": ["nvidia"]}):
             assert outcome("KD501", change(image(), {**asked, "machine.engine": BARE_ENGINE | able})) == "passed"
 

@@ -173,7 +173,7 @@ class TestDriverTooOld:
 
     def test_the_advised_driver_also_compiles_the_ptx(self) -> None:
         """An A100 under 2.15 needs CUDA 12.1 for its PTX (KD108): R530, not R525. Nobody updates twice."""
-        assert "branch R530" in fix("KD102", host("2.15.1", A100, "470.82.01"))
+        assert "driver R530" in fix("KD102", host("2.15.1", A100, "470.82.01"))
         assert "525.60.13" in fix("KD102", host("2.15.1", T4, "470.82.01"))
 
     def test_a_jetson_has_a_driver_of_its_own(self) -> None:
@@ -186,11 +186,32 @@ class TestDriverTooOld:
         """The alternative is the newest that all three allow."""
         assert "tensorflow[and-cuda]==2.14.1" in fix("KD102", host("2.21.0", T4, "470.82.01"))
 
+    @pytest.mark.parametrize(
+        ("reported", "cuda", "expected"),
+        [
+            ("12.0", "12.5.1", "passed"),
+            ("11.8", "12.2", "error"),
+            ("10.1", "10.2", "error"),
+            ("11.0", "10.2", "passed"),
+        ],
+    )
+    def test_the_cuda_that_a_driver_reports_suffices(self, reported: str, cuda: str, expected: str) -> None:
+        """nvidia-smi's head without the driver's own version."""
+        told = {"machine.driver": {"present": True, "cuda_version": reported}, "software.tensorflow.cuda_version": cuda}
+        assert outcome("KD102", change(host(), told)) == expected
+
+    def test_windows_and_cuda_13(self) -> None:
+        """NVIDIA names no least Windows driver for CUDA 13: the branch decides."""
+        for version, expected in (("581.29", "passed"), ("572.61", "error")):
+            new = {**WSL, "machine.driver": {"present": True, "version": version}}
+            assert outcome("KD102", change(host(), {**new, "software.tensorflow.cuda_version": "13.0"})) == expected
+
     def test_skipped_and_inapplicable(self) -> None:
         """An unknown driver is a skip; a build without CUDA, or no driver at all, is none of its business."""
         assert outcome("KD102", change(host(), {"machine.driver": {"present": True}})) == "skipped"
         assert outcome("KD102", change(host(), {"software.tensorflow.cuda_build": False})) == "inapplicable"
         assert outcome("KD102", change(host(), NO_DRIVER)) == "inapplicable"
+        assert outcome("KD102", change(host(), {"machine.driver": {"present": True, "version": "N/A"}})) == "skipped"
 
     def test_versions_with_three_parts_are_no_decimal_numbers(self) -> None:
         """12.5.1 is read as a version."""
@@ -285,6 +306,12 @@ class TestGpuDeviceInaccessible:
         found = {finding.code: finding for finding in diagnose(dropped).findings}
         assert found["KD104"].caused_by == ("KD111",)
 
+    def test_no_gpu_at_all_in_nvmls_list(self) -> None:
+        """Without knowing the bus: an error where a GPU is meant, a warning where only the driver is there."""
+        empty = change(host(), {"machine.gpus": [], "machine.pci_gpus": Drop, "machine.devices": []})
+        assert outcome("KD104", empty) == "warning"
+        assert outcome("KD104", change(empty, {"software.requested": [{"requirement": "tensorflow-gpu"}]})) == "error"
+
     def test_skipped_and_inapplicable(self) -> None:
         """Unknown nodes: skipped. WSL has none, Windows neither, and without a driver KD101 speaks."""
         assert outcome("KD104", change(host(), {"machine.devices": Drop})) == "skipped"
@@ -318,6 +345,13 @@ class TestWslGpuPath:
         one = change(host(), {**WSL, "machine.wsl": 1, "machine.gpus": Drop, "machine.driver": {"present": False}})
         assert outcome("KD105", change(one, {"expects.gpu": True})) == "error"
         assert outcome("KD105", one) == "inapplicable"
+
+    def test_the_windows_folder_may_be_off_the_loaders_path(self) -> None:
+        """It is there, and the loader does not look into it."""
+        path = "/usr/lib/wsl/lib/libcuda.so.1"
+        libraries = [{"soname": "libcuda.so.1", "path": path, "origin": "system", "on_path": False}]
+        off = change(host(), {**WSL, "software.cuda.libraries": libraries})
+        assert "ldconfig" in fix("KD105", off)
 
     def test_a_windows_driver_that_does_not_show(self) -> None:
         """No driver inside WSL is this rule's finding, not KD101's."""

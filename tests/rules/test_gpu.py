@@ -73,6 +73,12 @@ class TestGpuTooOld:
         conda = [{"name": "tensorflow", "version": "2.17.1", "build": "cuda120py311h5cbd639_0"}]
         assert outcome("KD106", change(unread, {"software.packages": conda})) == "skipped"
 
+    def test_a_toolkit_that_no_longer_compiles_for_it_settles_it(self) -> None:
+        """Without build_info: CUDA 12 has no code for Kepler, whatever the build holds; for Maxwell it may."""
+        unread = {"software.tensorflow": {"version": "2.15.0.dev1", "cuda_build": True, "cuda_version": "12.2"}}
+        assert outcome("KD106", change(host(gpu=K80), unread)) == "error"
+        assert outcome("KD106", change(host(gpu=GTX980), unread)) == "skipped"
+
     def test_inapplicable(self) -> None:
         """No CUDA in the build, no TensorFlow, no GPU meant."""
         assert outcome("KD106", change(host(), {"software.tensorflow.cuda_build": False})) == "inapplicable"
@@ -112,6 +118,14 @@ class TestGpuTooNew:
     def test_a_build_that_knows_the_architecture_passes(self) -> None:
         """A build from source for 12.0."""
         assert outcome("KD107", code("sm_80", "sm_120", "compute_120", gpu=RTX5090)) == "passed"
+
+    def test_a_toolkit_older_than_the_gpu_settles_it(self) -> None:
+        """CUDA 10.1 knows no Ampere: a build for it can only be carried by PTX there; Turing may be in it."""
+        own = {"version": "2.3.1", "distribution": "my-tensorflow", "cuda_build": True, "cuda_version": "10.1"}
+        legacy = {"software.tensorflow": own, "software.packages": []}
+        assert outcome("KD107", change(host(gpu=RTX3060), legacy)) == "warning"
+        assert "CUDA 10.1" in message("KD107", change(host(gpu=RTX3060), legacy))
+        assert outcome("KD107", change(host(gpu=T4), legacy)) == "skipped"
 
     def test_skipped_and_inapplicable(self) -> None:
         """Unknown code or GPU: skipped. A CPU build: inapplicable."""
