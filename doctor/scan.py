@@ -102,7 +102,7 @@ def _project(request: Request, offline: bool) -> dict[str, Any]:
     """The ``project`` section of the folder, with what the registries say of its images unless ``offline``."""
     from doctor.project import collect_project  # noqa: PLC0415 -- only where a folder is scanned
 
-    section = collect_project(request.folder, _build_args(request.build_args))
+    section = collect_project(request.folder, build_arguments(request.build_args))
     if not offline and section.get("images"):
         from doctor.images.lookup import SECONDS, look_up  # noqa: PLC0415
         from doctor.io.registry.client import RegistryClient  # noqa: PLC0415
@@ -111,7 +111,12 @@ def _project(request: Request, offline: bool) -> dict[str, Any]:
     return section
 
 
-def _build_args(words: tuple[str, ...]) -> dict[str, str]:
+def build_arguments(words: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` words as a mapping; a bare NAME takes its value from the environment.
+
+    Raises:
+        UsageError: a bare NAME that the environment does not hold.
+    """
     found = {}
     for word in words:
         name, separator, value = word.partition("=")

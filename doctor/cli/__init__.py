@@ -13,6 +13,7 @@ import typer
 from doctor import __version__
 from doctor.cli.check import check
 from doctor.cli.compare import compare
+from doctor.cli.pin import pin
 from doctor.cli.rule import rule
 from doctor.cli.scan import scan
 from doctor.cli.snapshot import snapshot
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, compare, rule, suggest):
+for command in (scan, check, snapshot, compare, pin, rule, suggest):
     app.command()(command)
 
 

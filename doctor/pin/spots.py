@@ -1,0 +1,127 @@
+"""Where in a text a digest can be written for one use of an image: candidates, the best first. None is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from doctor.images.use import ImageUse
+from doctor.pin.names import Names, mentioned
+
+_LAST_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))\Z")
+_LAST_DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-[^{}]+\}\Z")
+_MOST_PLACES = 20
+
+
+@dataclass(frozen=True, order=True)
+class Edit:
+    """``text`` in place of what stands between two offsets; nothing stands between equal ones."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A candidate. ``remark``: what the user should know where it is taken."""
+
+    edit: Edit
+    remark: str | None = None
+
+
+@dataclass(frozen=True)
+class NoSpot:
+    """A digest must not be written here, and why."""
+
+    why: str
+
+
+def spots(names: Names, use: ImageUse, old: str | None, digest: str) -> Iterator[Spot | NoSpot]:
+    """The places for ``digest`` in the file; in place of ``old`` where the use has one."""
+    if old is not None:
+        yield from _replacements(names, use, old, digest)
+    else:
+        yield from _insertions(names, use, digest)
+
+
+def _insertions(names: Names, use: ImageUse, digest: str) -> Iterator[Spot | NoSpot]:
+    text = names.file.text
+    added = "@" + digest
+    span = use.raw_span or use.span
+    if span is None:
+        for at in () if mentioned(use.raw) else _places(text, use.reference):
+            yield Spot(Edit(at + len(use.reference), at + len(use.reference), added))
+        yield NoSpot("the name is not written in one piece here: write it on one line, without escapes")
+        return
+    written = text[span[0] : span[1]]
+    end = _before_quote(text, *span)
+    literal = written.rfind(use.reference)
+    if literal >= 0:
+        at = span[0] + literal + len(use.reference)
+        yield Spot(Edit(at, at, added))
+    if not mentioned(written):
+        return
+    if _LAST_DEFAULT.search(text[span[0] : end]):
+        at = _before_quote(text, span[0], end - 1)
+        yield Spot(Edit(at, at, added))
+    reason = names.given(use)
+    if reason:
+        yield NoSpot(reason)
+        return
+    shared = names.shared(use)
+    if shared:
+        yield NoSpot(f"{shared} decides the tag of another image too: give each image an ARG of its own, or its tag")
+        return
+    last = _LAST_VARIABLE.search(text[span[0] : end])
+    if last is not None:
+        at_argument = _in_argument(names, last[1] or last[2], use.reference, None)
+        if at_argument is not None:
+            yield Spot(Edit(at_argument, at_argument, added))
+    deciding = ", ".join(sorted(names.deciding(use)))
+    remark = f"the digest decides from now on: another value of {deciding} changes nothing" if deciding else None
+    yield Spot(Edit(end, end, added), remark)
+
+
+def _in_argument(names: Names, name: str, reference: str, by: str | None) -> int | None:
+    """The offset behind the end of the reference in the default of an ARG that nothing else uses."""
+    definition = names.definition(name)
+    if definition is None or definition.span is None or not names.is_free(name, by):
+        return None
+    value = definition.value
+    if not value or not reference.endswith(value):
+        return None
+    start, end = definition.span
+    literal = names.file.text[start:end].rfind(value)
+    if literal >= 0:
+        return start + literal + len(value)
+    last = _LAST_VARIABLE.search(names.file.text[start : _before_quote(names.file.text, start, end)])
+    return _in_argument(names, last[1] or last[2], reference, name) if last and by is None else None
+
+
+def _replacements(names: Names, use: ImageUse, old: str, digest: str) -> Iterator[Spot | NoSpot]:
+    text = names.file.text
+    spans = [use.raw_span or use.span]
+    spans += [a.span for n in sorted(names.behind(mentioned(use.raw))) if (a := names.definition(n)) is not None]
+    for part, new in ((old, digest), (old.partition(":")[2], digest.partition(":")[2])):
+        for span in spans:
+            if span is not None and (at := text.rfind(part, *span)) >= 0:
+                yield Spot(Edit(at, at + len(part), new))
+    for at in _places(text, old):
+        yield Spot(Edit(at, at + len(old), digest))
+    yield NoSpot("the digest is not written in one piece here")
+
+
+def _places(text: str, part: str) -> Iterator[int]:
+    at = -1
+    for _ in range(_MOST_PLACES):
+        at = text.find(part, at + 1)
+        if at < 0:
+            return
+        yield at
+
+
+def _before_quote(text: str, start: int, end: int) -> int:
+    """The end of a word, or the place before the quote that ends it."""
+    return end - 1 if end - start > 1 and text[end - 1] in "\"'" else end
