@@ -187,11 +187,11 @@ def cuda_compat_unsuitable(case: Case) -> Iterator[Finding]:
         else f"a cuda-compat library for CUDA {compat.cuda}"
     )
     yield Finding(
-        f"{label} takes the place of the driver's libcuda, and {verdict.why}",
+        f"{label} does not suit this machine: {verdict.why}",
         confidence=Confidence.HIGH if compat.told_by != "software.cuda.compat_driver" else Confidence.MEDIUM,
         effect="every CUDA call fails (error 803 or 804), and TensorFlow computes on the CPU",
         fix=_without_compat(compat.told_by),
-        verify="python -c \"import ctypes; print(ctypes.CDLL('libcuda.so.1').cuInit(0))\" (must print 0)",
+        verify="python -c \"import ctypes; assert ctypes.CDLL('libcuda.so.1').cuInit(0) == 0\"",
         evidence=case.evidence(
             "software.cuda.compat_driver",
             "machine.driver.version",

@@ -127,8 +127,7 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
         return
     yield Finding(
         f"{f'NVIDIA driver {driver}' if driver else 'the NVIDIA driver'} is too old for CUDA {used.cuda}, {used.by}: "
-        f"it needs {least_driver(used.cuda, system)}"
-        + (f", and this one ends at CUDA {major_minor(native)}" if native and major_minor(native) else ""),
+        f"it needs {least_driver(used.cuda, system)}",
         effect=ON_CPU,
         fix=_newer_driver(case, driver, used.cuda, system),
         verify="nvidia-smi --query-gpu=driver_version --format=csv,noheader",

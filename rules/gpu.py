@@ -228,14 +228,14 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         python=known(case.software.python.version),
     )
     yield Finding(
-        f"for {which(bad)} this TensorFlow holds kernels as PTX only, which a driver for CUDA {wanted.cuda} or newer "
-        f"compiles; this one ends at CUDA {have}",
+        f"the driver (CUDA {have}) cannot compile this TensorFlow's PTX-only kernels for {which(bad)}: "
+        f"that takes CUDA {wanted.cuda}",
         severity=lowered(case, bad),
         confidence=Confidence.HIGH if wanted.measured else Confidence.MEDIUM,
         effect="kernels without machine code fail: 'PTX was compiled with an unsupported toolchain'",
         fix=f"install an NVIDIA driver of branch R{branch.branch if branch else '?'} or newer"
         + (f", or {install(other)}" if other else ""),
-        verify="nvidia-smi (its head must show CUDA Version: " + wanted.cuda + " or newer)",
+        verify="nvidia-smi | grep 'CUDA Version'",
         evidence=case.evidence(
             *facts_of(bad, "machine.driver.version", "machine.driver.cuda_version", _BUILD),
             "software.tensorflow.version",

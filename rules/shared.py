@@ -36,7 +36,9 @@ CPU_DISTRIBUTIONS = frozenset(
 OFFICIAL_DISTRIBUTIONS = frozenset({"tensorflow", "tensorflow-gpu", "tensorflow-cpu", "tensorflow-intel"})
 _GPU_DISTRIBUTIONS = frozenset({"tensorflow-gpu", "tf-nightly-gpu", "cudatoolkit", "cuda-toolkit"})
 _CUDA_WHEEL = re.compile(r"^nvidia-.+-cu\d+$")
-_GPU_IMAGE = re.compile(r"(?:^|[^a-z])(?:gpu|cuda|cudagl|cudnn)|(?:^|[^a-z])cu\d{2,3}(?!\d)|^nvcr\.io/", re.IGNORECASE)
+_GPU_IMAGE = re.compile(
+    r"(?:^|[^a-z])(?:gpu|cuda|cudagl|cudnn)(?![a-z])|(?:^|[^a-z])cu\d{2,3}(?!\d)|^nvcr\.io/", re.IGNORECASE
+)
 _COMPLAINT = re.compile(
     r"could not find cuda drivers|failed call to cuinit|cuda_error_|libcuda\.so|cannot dlopen some gpu libraries"
     r"|nvidia-container-cli|nvidia-smi has failed|cuda driver version is insufficient|no cuda-capable device"
