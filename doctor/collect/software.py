@@ -38,6 +38,11 @@ MAX_STRING = 4096
 MAX_TEXT = 1 << 20  # bytes read of one text file, unless a caller says otherwise
 MAX_RODATA = 8 << 20  # bytes searched for a version string in one ELF file
 MAX_RECORD = 4 << 20
+MAX_PATHS = 1000  # entries of sys.path
+MAX_READ = 1 << 28  # bytes read of all files together; a large environment needs a tenth of it
+MAX_HEADERS = 1 << 17  # bytes of one METADATA file before its description
+MAX_LIBRARIES = 2000
+MAX_CODE = 1 << 15  # characters parsed as Python: longer chains (1+1+1+…) overflow the parser's stack up to 3.10
 
 
 # 1 ----------------------------------------------------------------------------------------------------------- files
@@ -160,6 +165,7 @@ class View:
         self._folders = {"/": "/"}  # type: Dict[str, str]
         self._names = {}  # type: Dict[str, List[str]]
         self._elves = {}  # type: Dict[str, Optional[Elf]]
+        self._left = MAX_READ
 
     def gap(self, path: str, why: str, partial: str = "") -> None:
         """Note that `path` was not (wholly) understood; `partial` names the list that is incomplete for it."""
@@ -255,7 +261,12 @@ class View:
             real = self.real(path)
             if self.fs.lstat(real)[0] != FILE:
                 return None
-            return self.fs.read(real, offset, length)
+            if self._left <= 0:
+                self.gap("/", "more than %d bytes to read, the rest not looked at" % MAX_READ, partial or PACKAGES)
+                return None
+            data = self.fs.read(real, offset, length)
+            self._left -= len(data)
+            return data
         except (OSError, ValueError, MemoryError) as error:
             self._failed(path, error, partial)
             return None
@@ -727,6 +738,9 @@ class Paths:
             return
         if real in self._seen:
             return
+        if len(self.entries) >= MAX_PATHS:
+            self.view.gap(path, "more than %d folders on sys.path" % MAX_PATHS, PACKAGES)
+            return
         self._seen.add(real)
         self.entries.append(Entry(path, real, site))
         if site:
@@ -757,7 +771,7 @@ class Paths:
         )
         if match:
             try:
-                value = ast.literal_eval("[%s]" % match.group(1))[-1]
+                value = ast.literal_eval("[%s]" % match.group(1)[:MAX_STRING])[-1]
             except (ValueError, SyntaxError, IndexError, MemoryError, RecursionError):
                 value = None
             if isinstance(value, str):
@@ -808,8 +822,10 @@ HARMLESS_PTH = (  # code that is known to add no folder to sys.path
 def assignments(text: str) -> Dict[str, Any]:
     """The module-level names of a Python file that are bound to literals, read without running it.
 
-    `OrderedDict([...])` and `dict(...)` count as literals. A file that is no Python gives {}.
+    `OrderedDict([...])` and `dict(...)` count as literals. A file that is no Python, or too long, gives {}.
     """
+    if len(text) > MAX_CODE:
+        return {}
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -948,15 +964,17 @@ def find_distributions(view: View, python: Interpreter, paths: Paths) -> List[Di
     for one in found:
         if one.location in links:
             one.editable = True
-    targets = {(one.name, one.target) for one in found if one.target}
-    found = [one for one in found if one.target or not _is_source(view, one, targets)]
+    targets = {one.name: one.target for one in found if one.target}
+    found = [one for one in found if one.target or not _is_source(one, targets.get(one.name))]
     return _with_conda(view, python, found)
 
 
-def _is_source(view: View, one: Distribution, targets: Set[Tuple[str, str]]) -> bool:
+def _is_source(one: Distribution, target: Optional[str]) -> bool:
     """Whether an egg-info is only the source side of an editable install that has a dist-info of its own."""
-    return one.info.endswith(".egg-info") and any(
-        name == one.name and (one.location == place or one.location.startswith(place + "/")) for name, place in targets
+    return (
+        target is not None
+        and one.info.endswith(".egg-info")
+        and (one.location + "/").startswith(target.rstrip("/") + "/")
     )
 
 
@@ -1002,7 +1020,7 @@ def _metadata(view: View, path: str) -> Optional[str]:
     """The headers of a METADATA or PKG-INFO file, without the description that may follow them."""
     text = view.text(path, 1 << 14)
     if text is not None and len(text) >= (1 << 14) - 4 and "\n\n" not in text and "\r\n\r\n" not in text:
-        text = view.text(path)
+        text = view.text(path, MAX_HEADERS)
     return text
 
 
@@ -1071,20 +1089,20 @@ def _from_egg(view: View, path: str) -> List[Distribution]:
 def _with_conda(view: View, python: Interpreter, found: List[Distribution]) -> List[Distribution]:
     """Add what conda-meta says: build strings of Python packages, and those that are no Python (cudatoolkit, cudnn)."""
     folder = join(python.prefix, "conda-meta")
+    known = {}  # type: Dict[Tuple[str, Optional[str]], Distribution]
+    for one in found:
+        if one.installer in (None, "conda") and one.location.startswith(python.prefix):
+            known.setdefault((one.name, one.version), one)
     for file in view.names(folder, PACKAGES):
         parts = file[:-5].rsplit("-", 2) if file.endswith(".json") else []
-        if len(parts) != 3:
+        if len(parts) != 3 or len(found) >= MAX_PACKAGES:
             continue
         name, version, build = parts
-        for one in found:
-            if one.name == normalise(name) and one.version == version and one.build is None:
-                if one.installer in (None, "conda") and one.location.startswith(python.prefix):
-                    one.installer, one.build = "conda", build
-                    break
-        else:
-            one = Distribution(name, version, python.prefix)
-            one.installer, one.build = "conda", build
-            found.append(one)
+        package = known.get((normalise(name), version))
+        if package is None or package.build is not None:
+            package = Distribution(name, version, python.prefix)
+            found.append(package)
+        package.installer, package.build = "conda", build
     return found
 
 
@@ -1578,7 +1596,7 @@ class Cuda:
         """CUDA toolkits outside the environment: usual places, CUDA_HOME and its like, once each."""
         places = [self.environ.get(name, "") for name in ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT")]
         places.append("/usr/local/cuda")
-        places += [join("/usr/local", name) for name in self.view.names("/usr/local") if name.startswith("cuda-")]
+        places += [join("/usr/local", name) for name in self.view.names("/usr/local") if name.startswith("cuda-")][:100]
         places += [join("/opt", name) for name in self.view.names("/opt") if re.match(r"cuda(-[\d.]+)?$", name)]
         places.append("/usr/lib/cuda")
         kits = []  # type: List[Facts]
@@ -1640,12 +1658,12 @@ class Cuda:
         for entry in self.where.paths.entries:
             names = self.view.names(entry.path)
             if "nvidia" in names:
-                for name in self.view.names(join(entry.path, "nvidia")):
+                for name in self.view.names(join(entry.path, "nvidia"))[:500]:
                     folders.append(join(entry.path, "nvidia/%s/lib" % name))
             folders += [join(entry.path, name) for name in ("tensorrt", "tensorrt_libs") if name in names]
         for kit in self.toolkits:
             places = ["lib64", "lib", "extras/CUPTI/lib64", "compat"]
-            places += ["targets/%s/lib" % name for name in self.view.names(join(kit["path"], "targets"))]
+            places += ["targets/%s/lib" % name for name in self.view.names(join(kit["path"], "targets"))[:20]]
             folders += [join(kit["path"], place) for place in places]
         for name in self.view.names("/usr/local"):
             if name.startswith("cuda"):
@@ -1664,14 +1682,18 @@ class Cuda:
         searched = [folder for _stage, folders in self.loader.stages() for folder in folders] + self.loader.defaults
         for folder in searched:
             names.update(name for name in self.view.names(folder) if name.startswith("lib") and FAMILY.match(name))
-        for name in sorted(names):
+        if len(names) > MAX_LIBRARIES:
+            self.view.gap("/", "more than %d names of CUDA libraries" % MAX_LIBRARIES, LIBRARIES)
+        for name in sorted(names)[:MAX_LIBRARIES]:
             on_path[name] = self.loader.places(name)
         taken = {self.view.real(path) for places in on_path.values() for path, _stage in places}
         off_path = {}  # type: Dict[str, List[str]]
         for folder in self._extra_folders():
             for name in self.view.names(folder):
                 path = join(folder, name)
-                if FAMILY.match(name) and self.view.is_file(path) and self.view.real(path) not in taken:
+                if len(off_path) >= MAX_LIBRARIES or not FAMILY.match(name):
+                    continue
+                if self.view.is_file(path) and self.view.real(path) not in taken:
                     off_path.setdefault(name, []).append(path)
         self.loaded = {
             name
@@ -1696,7 +1718,7 @@ class Cuda:
                     seen.add((name, self.view.real(path)))
                     entry["on_path"] = False
                     found.append(entry)
-        return found[:1000]
+        return found
 
     def _library(self, name: str, path: str) -> Optional[Facts]:
         """One library under one of its names; None for those that no program opens it by (libfoo.so, full versions)."""
@@ -1938,7 +1960,7 @@ FORBIDDEN_NAME = re.compile(
     r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|AUTH|APIKEY|KEY(?!RAS)|COOKIE|SESSION|PRIVATE",
     re.I,
 )
-USERINFO = re.compile(r"(\b[a-zA-Z][\w+.-]*://)[^/\s@]+@")
+USERINFO = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^/\s@]+@")
 SECRET_VALUE = re.compile(
     r"://[^/\s@]+@|[?&;](token|key|sig|signature|password|secret|access_token|api_key)=[^&\s]"
     r"|\b(gh[opsu]_|github_pat_|glpat-|hf_|sk-|xox[abp]-|AKIA|ASIA|nvapi-|dop_v1_|npm_|pypi-)[A-Za-z0-9_-]{8,}"
@@ -1965,7 +1987,7 @@ def describe_environment(view: View, environ: Mapping[str, str]) -> Dict[str, st
     for name in sorted(environ):
         if not ALLOWED.match(name):
             continue
-        value = str(environ[name])
+        value = str(environ[name])[: MAX_STRING * 4]
         if looks_secret(name, value):
             view.gap("software.environment." + name, "left out: it looks like a secret", "software.environment")
             continue

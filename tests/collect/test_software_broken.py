@@ -149,6 +149,24 @@ def test_build_info_that_is_code_is_not_run(root: Path, tmp_path: Path) -> None:
     assert any("not understood" in entry["why"] for entry in document["gaps"])
 
 
+@pytest.mark.parametrize("code", ["1" + "+1" * 100000, "a" + ".b" * 100000, "[" * 100000, "-" * 100000 + "1"])
+def test_build_info_that_would_overflow_the_parser_is_refused(root: Path, code: str) -> None:
+    """Code made to crash a Python that parses it is a gap: Pythons up to 3.10 die of such chains."""
+    package = f"{SITE}/tensorflow"
+    put(root, {f"{package}/__init__.py": "", f"{package}/python/platform/build_info.py": f"is_cuda_build = {code}\n"})
+    assert any("not understood" in entry["why"] for entry in look(root)["gaps"])
+
+
+def test_a_million_paths_are_bounded(root: Path) -> None:
+    """A .pth file with more folders than sys.path ever has stops at a bound, and the list is called partial."""
+    for number in range(software.MAX_PATHS + 10):
+        (root / SITE / f"d{number}").mkdir()
+    put(root, {f"{SITE}/many.pth": "".join(f"d{number}\n" for number in range(software.MAX_PATHS + 10))})
+    document = look(root)
+    assert document["partial"] == ["software.packages"]
+    assert len(document["software"]["python"]["paths"]) == software.MAX_PATHS
+
+
 def test_a_missing_base_leaves_the_venv_readable(tmp_path: Path) -> None:
     """A venv whose base Python was removed still shows its packages and the version that it was made with."""
     site = "env/lib/python3.10/site-packages"
