@@ -106,8 +106,9 @@ def _project(request: Request, offline: bool) -> dict[str, Any]:
     if not offline and section.get("images"):
         from doctor.images.lookup import SECONDS, look_up  # noqa: PLC0415
         from doctor.io.registry.client import RegistryClient  # noqa: PLC0415
+        from doctor.project.recorded import with_engine  # noqa: PLC0415
 
-        section["images"] = look_up(section["images"], lambda: RegistryClient(SECONDS))
+        section["images"] = with_engine(look_up(section["images"], lambda: RegistryClient(SECONDS)), os.environ)
     return section
 
 

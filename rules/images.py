@@ -188,7 +188,8 @@ def digest_mismatch(case: Case) -> Iterator[Finding]:
     applies(bool(both), "no image has both a tag and a digest")
     for use in _answered(both, "tag_digest"):
         now = (use.registry or {}).get("tag_digest")
-        if use.parsed and now != use.parsed.digest:
+        single = (use.registry or {}).get("tag_lists_digest") is True  # one platform of what the tag names: KD406
+        if use.parsed and now != use.parsed.digest and not single:
             yield Finding(
                 f"{use.parsed.path}:{use.parsed.tag} has moved on from the digest that stands beside it",
                 effect="Docker uses the digest, not the tag",

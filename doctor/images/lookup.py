@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from doctor.images.reference import SCRATCH, STAGE, UNRESOLVED, InvalidReference, Reference, parse
-from doctor.io.registry.interface import NotFound, Registry, RegistryError
+from doctor.io.registry.interface import MANIFEST_TYPES, NotFound, Registry, RegistryError
 
 SECONDS = 2.0
 WORKERS = 16
@@ -60,10 +60,13 @@ def ask(registry: Registry, reference: Reference) -> Answer:
         if reference.digest:
             answer |= _digest(registry, reference)
         if reference.tag or not reference.digest:
-            found = registry.describe(Reference(reference.domain, reference.path, reference.tag or "latest", None))
+            tag = Reference(reference.domain, reference.path, reference.tag or "latest", None)
+            found = registry.describe(tag)
             answer |= {"outcome": OK, "tag_digest": found.digest}
             answer.setdefault("media_type", found.media_type)
             answer["tag_media_type"] = found.media_type
+            if reference.digest and found.is_index and answer["media_type"] in MANIFEST_TYPES:
+                answer |= _index(registry, tag, reference.digest)
     except RegistryError as error:
         if not (isinstance(error, NotFound) and "digest_exists" in answer):
             answer |= {"outcome": error.outcome, "why": str(error)[:300]}
@@ -77,6 +80,13 @@ def _digest(registry: Registry, reference: Reference) -> Answer:
     except NotFound as error:
         return {"outcome": "not-found", "digest_exists": False, "why": str(error)[:300]}
     return {"outcome": OK, "digest_exists": True, "media_type": found.media_type}
+
+
+def _index(registry: Registry, tag: Reference, digest: str) -> Answer:
+    """What the index behind a tag offers, and whether a digest is one of its platforms."""
+    manifest = registry.manifest(tag)
+    listed = [row.get("digest") for row in manifest.document.get("manifests") or () if isinstance(row, dict)]
+    return {"platforms": list(dict.fromkeys(manifest.platforms)), "tag_lists_digest": digest in listed}
 
 
 def _work(

@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{1
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tag names, or ``why`` that is not known. ``platforms``: None where nobody told; ``asked``: somebody answered."""
+    """What a tag names, or ``why`` not. ``platforms``: None where nobody told; ``asked``: somebody did answer."""
 
     digest: str | None = None
     platforms: tuple[str, ...] | None = None

@@ -14,7 +14,8 @@ def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -
 
     Nothing is executed and no network is used. Besides ``images``, ``requirements`` and ``lock_files`` it holds
     ``unreadable`` ({path, line, why}), ``suppressions`` ({path, line, codes, reason, until}) and ``requested``, the
-    rows of ``software.requested``. ``scripts`` is not filled here.
+    rows of ``software.requested``. An image that is used by tag and stands in the folder's ``kdoctor.lock`` has what
+    that tag named under ``recorded`` ({digest, date, source}). ``scripts`` is not filled here.
 
     Args:
         folder: the project's folder. Paths in the result are relative to it.
@@ -24,7 +25,8 @@ def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -
         NotADirectoryError: there is no such folder.
     """
     from doctor.project.collect import collect  # noqa: PLC0415 (a package that is imported for its types stays light)
+    from doctor.project.recorded import with_lock  # noqa: PLC0415
 
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: not a folder")
-    return collect(folder, build_args)
+    return with_lock(collect(folder, build_args), folder)
