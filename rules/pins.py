@@ -190,8 +190,8 @@ def lock_drift(case: Case) -> Iterator[Finding]:
         shown = ", ".join(f"{n} {installed[n]} (locked {locked[n]})" for n in different[:_MOST_NAMED])
         rest = len(different) - _MOST_NAMED
         yield Finding(
-            f"{len(different)} installed packages differ from {lock.get('path')}: {shown}"
-            + (f" and {rest} more" if rest > 0 else ""),
+            f"{len(different)} installed package{'s differ' if len(different) > 1 else ' differs'} from"
+            f" {lock.get('path')}: {shown}" + (f" and {rest} more" if rest > 0 else ""),
             effect="what runs here is not what the project says",
             fix="install from the lock file again, or lock anew",
             confidence=Confidence.MEDIUM,

@@ -15,7 +15,7 @@ from doctor.images.yaml_nodes import Scalar
 USE = "bake"
 _SCHEME = "docker-image://"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*)\}")
-_LONGEST_HCL = 256 * 1024  # the grammar is worked through in Python, at about 200 KiB a second
+_LONGEST_HCL = 64 * 1024  # the grammar is worked through in Python, at about 50 KiB a second
 
 
 def parse(text: str, path: str) -> tuple[list[ImageUse], list[Unreadable]]:

@@ -69,7 +69,7 @@ _NO_DOCKERFILE = re.compile(
     re.IGNORECASE,
 )
 # Largest file read, in bytes: YAML is parsed in Python, at about 6 s a MiB.
-_LARGEST = {DOCKERFILE: 4 * MIB, LOCK: 8 * MIB, REQUIREMENTS: 4 * MIB, CONSTRAINTS: 4 * MIB}
+_LARGEST = {YAML: MIB // 2, SETUP_CFG: MIB // 4, LOCK: 8 * MIB, REQUIREMENTS: 4 * MIB, CONSTRAINTS: 4 * MIB}
 _LARGEST_OTHER = MIB
 
 
@@ -159,7 +159,7 @@ def read(root: Path, candidate: Candidate) -> str | Unreadable:
     limit = _LARGEST.get(candidate.kind, _LARGEST_OTHER)
     if candidate.size > limit:
         return Unreadable(
-            candidate.path, None, f"{candidate.size / MIB:.1f} MiB: more than the {limit // MIB} MiB that are read"
+            candidate.path, None, f"{candidate.size / MIB:.1f} MiB: more than the {limit / MIB:g} MiB that are read"
         )
     try:
         with (root / candidate.path).open("rb") as file:
@@ -167,7 +167,7 @@ def read(root: Path, candidate: Candidate) -> str | Unreadable:
     except OSError as error:
         return Unreadable(candidate.path, None, f"cannot be read: {error.strerror or error}")
     if len(data) > limit:
-        return Unreadable(candidate.path, None, f"more than the {limit // MIB} MiB that are read")
+        return Unreadable(candidate.path, None, f"more than the {limit / MIB:g} MiB that are read")
     return decode(data, candidate.path)
 
 

@@ -21,6 +21,7 @@ from doctor.images.use import ImageUse, Unreadable, judge
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")
 _SYNTAX = re.compile(r"(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"(?:#|//)\s*[a-zA-Z][a-zA-Z0-9]*\s*=\s*\S")
+_MOST_USES = 5000
 _NO_TRIGGERS = frozenset({"ONBUILD", "FROM", "MAINTAINER"})
 
 # What the builder sets for --platform linux/amd64 (getDefaultGlobalArgs).
@@ -71,7 +72,9 @@ class _Reading:
         self._path = path
         self._build_args = build_args
         self._values = {**PLATFORM_ARGUMENTS, **{k: v for k, v in build_args.items() if k in PLATFORM_ARGUMENTS}}
-        self._stages: list[str] = []  # aliases so far, in lower case; "" for a stage without one
+        self._stages = 0  # begun so far
+        self._finished: set[str] = set()  # aliases of all stages but the current one, in lower case
+        self._current = ""
         self._all_stages: frozenset[str] = frozenset()
         self._found = Dockerfile()
 
@@ -85,6 +88,9 @@ class _Reading:
         self._syntax()
         orphan: Instruction | None = None
         for instruction in lines.instructions:
+            if len(self._found.uses) > _MOST_USES:
+                self._problem(instruction.line, f"more than {_MOST_USES} images: the rest was not looked at")
+                break
             if instruction.name == "FROM":
                 self._from(instruction)
             elif instruction.name == "ARG" and not self._stages:
@@ -145,7 +151,9 @@ class _Reading:
                 self._problem(instruction.line, f"unknown flag: {flag.text[:40]}")
         if words:
             self._found.uses.append(self._base(instruction, words[0], alias))
-        self._stages.append(alias)
+        self._stages += 1
+        self._finished |= {self._current} - {""}
+        self._current = alias
 
     def _base(self, instruction: Instruction, word: Word, alias: str) -> ImageUse:
         platform = next((f.text[11:] for f in instruction.flags if f.text.startswith("--platform=")), None)
@@ -158,7 +166,7 @@ class _Reading:
             error = "base name should not be blank" + (f" (no value: {names})" if names else "")
         if error:
             pinned = reference.UNRESOLVED
-        elif name in self._stages:
+        elif name in self._finished or (name and name == self._current):
             pinned = reference.STAGE
         elif name == "scratch":
             pinned = reference.SCRATCH
@@ -225,13 +233,12 @@ class _Reading:
     def _stage_or_image(self, name: str, numbers: bool) -> tuple[str, str | None]:
         lowered = name.lower()
         if numbers and re.fullmatch(r"[+-]?[0-9]{1,9}", name):
-            if 0 <= int(name) < len(self._stages):
+            if 0 <= int(name) < self._stages:
                 return reference.STAGE, None
             return reference.UNRESOLVED, f"invalid stage index {int(name)}"
         if lowered in self._all_stages:
             # the stage that is being built is not finished: the builder refuses what copies from itself
-            known = lowered in self._stages[:-1]
-            return reference.STAGE, None if known else "stage not defined before use"
+            return reference.STAGE, None if lowered in self._finished else "stage not defined before use"
         if name == "scratch":
             return reference.SCRATCH, None
         judged = judge(name)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 # No image that a builder accepts is longer; what grows beyond it (``ARG B=$A$A``, again and again) is hostile.
 LONGEST = 4096
 # Patterns are matched by backtracking, at a cost of length to the power of the stars.
-_MOST_STARS = 3
-_LONGEST_PATTERN_VALUE = 512
+_MOST_STARS = 2
+_LONGEST_PATTERN_VALUE = 256
+_SHORT_PATTERN_VALUE = 32
 _DEEPEST = 50
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -89,7 +90,7 @@ def _lexer(word: str, values: Mapping[str, str], escape: str):  # type: ignore[n
     _bounded(word)
     if "*" in word and "${" in word:
         longest = max((len(v) for v in values.values()), default=0)
-        if (word.count("*") > _MOST_STARS and longest > _MOST_STARS * 8) or longest > _LONGEST_PATTERN_VALUE:
+        if (word.count("*") > _MOST_STARS and longest > _SHORT_PATTERN_VALUE) or longest > _LONGEST_PATTERN_VALUE:
             raise ExpansionError("the pattern is too costly to match")
     return ShellLex(escape, env=values, skip_unset_env=False)
 

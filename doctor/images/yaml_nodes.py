@@ -15,6 +15,7 @@ _MARK = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%.*$", re.MULTILINE)
 _TEMPLATE = "{{"
 TEMPLATE = "a template, not YAML"
+_MOST_DOCUMENTS = 1000
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ def load(text: str, interesting: re.Pattern[str] | None = None) -> Documents:
         if interesting is not None and not interesting.search(chunk):
             continue
         line = text.count("\n", 0, offset) + 1
+        if len(result.documents) + len(result.problems) >= _MOST_DOCUMENTS:
+            result.problems.append((line, f"more than {_MOST_DOCUMENTS} documents: the rest was not looked at"))
+            break
         try:
             root = _compose(chunk)
         except RecursionError:

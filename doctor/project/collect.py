@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from doctor.project.requirements import Include
 
 _MOST_INCLUDES = 200
 _LONGEST_TEXT = 400
+# A folder of ordinary files takes a fraction of a second; this ends one that was made to take hours.
+_MOST_SECONDS = 30.0
 _SUPPRESSION = re.compile(
     r"(?:#|//)\s*kdoctor:\s*ignore\[(?P<codes>[A-Za-z0-9_, -]{1,400})\][ \t]*(?P<reason>[^\r\n]{0,500})", re.IGNORECASE
 )
@@ -39,6 +42,7 @@ class _Collection:
     def __init__(self, folder: Path, build_args: Mapping[str, str]) -> None:
         self._root = folder
         self._build_args = build_args
+        self._deadline = time.monotonic() + _MOST_SECONDS
         self.found = Found()
         self._suppressions: list[dict[str, Any]] = []
         self._includes: dict[str, list[Include]] = {}  # by the including file
@@ -46,6 +50,9 @@ class _Collection:
 
     def read(self, candidate: Candidate) -> None:
         """Read one file by the reader of its kind."""
+        if time.monotonic() > self._deadline:
+            self.found.fail(candidate.path, None, f"not looked at: {_MOST_SECONDS:g} s for the whole folder are over")
+            return
         text = discover.read(self._root, candidate)
         if isinstance(text, Unreadable):
             if candidate.kind != discover.YAML:  # some YAML file, nobody knows that it matters
@@ -195,7 +202,9 @@ def _with_text(images: list[ImageUse], text: str) -> list[ImageUse]:
         return images
     lines = text.split("\n")
     return [
-        use if use.use in ("mount-from", "onbuild") else replace(use, text=lines[use.line - 1].rstrip("\r")[:_LONGEST_TEXT])
+        use
+        if use.use in ("mount-from", "onbuild")
+        else replace(use, text=lines[use.line - 1].rstrip("\r")[:_LONGEST_TEXT])
         for use in images
     ]
 

@@ -22,6 +22,7 @@ _DEEPEST = 3
 _SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", ";;", "|&", "\n"})
 _KEYWORDS = frozenset({"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time", "fi", "done"})
 _PREFIXES = frozenset({"sudo", "env", "exec", "command", "nice", "nohup", "time"})
+_PREFIX_VALUES = frozenset({"-u", "--user", "-g", "--group", "-n"})
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*$")
@@ -126,9 +127,14 @@ def _commands(script: str) -> Iterator[list[str]]:
 def _tokens(text: str) -> list[str]:
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|()<>")
     lexer.whitespace_split = True
+    lexer.commenters = ""  # in the middle of a word (a URL's #egg=) it is no comment
     tokens: list[str] = []
     try:
-        tokens.extend(token for token in lexer if token)
+        for token in lexer:
+            if token.startswith("#"):
+                break
+            if token:
+                tokens.append(token)
     except ValueError:  # a quote that is closed on another line, or in a substitution
         return [word for word in re.split(r"\s+|(&&|\|\||[;|&()])", text) if word]
     return tokens
@@ -140,9 +146,7 @@ def _bare(words: list[str]) -> list[str]:
     while at < len(words):
         word = words[at]
         if word in _PREFIXES:
-            at += 1
-            while at < len(words) and words[at].startswith("-"):
-                at += 1
+            at = _past_options(words, at + 1, _PREFIX_VALUES)
         elif word in _KEYWORDS or _ASSIGNMENT.match(word):
             at += 1
         elif word in ("conda", "mamba", "micromamba") and words[at + 1 : at + 2] == ["run"]:

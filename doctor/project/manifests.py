@@ -14,6 +14,7 @@ from doctor.project import specs
 from doctor.project.found import Found, Requirement, SourceFile
 from doctor.project.toml_files import NotToml, Places, loads
 
+_MOST_ROWS = 2000  # of one list or table
 # what a package declares for those who install it, in contrast to what is installed here
 METADATA = "metadata"
 _EXACT = re.compile(r"={0,3}\s*v?\d[^\s,|*^~<>!]*$")
@@ -34,7 +35,7 @@ def parse_pyproject(file: SourceFile) -> Found:
     groups += [("group", group) for group in _table(root, "dependency-groups").values()]
     groups += [("group", _table(_table(root, "tool"), "uv").get("dev-dependencies"))]
     for kind, group in groups:
-        for text in group if isinstance(group, list) else ():
+        for text in group[:_MOST_ROWS] if isinstance(group, list) else ():
             if isinstance(text, str):
                 _add(found, file, text, places.string(text), kind)
     poetry = _table(_table(root, "tool"), "poetry")
@@ -75,13 +76,14 @@ def parse_setup_cfg(file: SourceFile) -> Found:
         blocks.append(parser.get("options", "install_requires"))
     if parser.has_section("options.extras_require"):
         blocks += [value for _, value in parser.items("options.extras_require")]
-    lines = file.text.splitlines()
+    lines: dict[str, int] = {}
+    for number, line in enumerate(file.text.splitlines(), 1):
+        lines.setdefault(line.split("=", 1)[-1].strip() if line[:1].strip() else line.strip(), number)
     for block in blocks:
         for text in (block or "").splitlines():
             if not text.strip() or text.strip().startswith(("file:", "#")):
                 continue
-            number = next((n for n, line in enumerate(lines, 1) if text.strip() in line), 1)
-            _add(found, file, text.split(" #")[0], number, METADATA)
+            _add(found, file, text.split(" #")[0], lines.get(text.strip(), 1), METADATA)
     return found
 
 

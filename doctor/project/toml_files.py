@@ -48,15 +48,18 @@ class Places:
 
     def string(self, value: str) -> int:
         """The line of the next string literal that reads ``value``; 1 where it is not found as such."""
-        return self._next(value, rf"[\"']{re.escape(value)}[\"']")
+        start = self._at.get(value, 0)
+        found = [at for quote in "\"'" if (at := self._text.find(f"{quote}{value}{quote}", start)) >= 0]
+        if not found:
+            return 1
+        self._at[value] = min(found) + len(value)
+        return self._text.count("\n", 0, min(found)) + 1
 
     def key(self, name: str) -> int:
         """The line of the next ``name =``, quoted or bare; 1 where it is not found as such."""
-        return self._next("=" + name, rf"^[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*=")
-
-    def _next(self, label: str, pattern: str) -> int:
-        found = re.compile(pattern, re.MULTILINE).search(self._text, self._at.get(label, 0))
+        pattern = re.compile(rf"^[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*=", re.MULTILINE)
+        found = pattern.search(self._text, self._at.get("=" + name, 0))
         if found is None:
             return 1
-        self._at[label] = found.end()
+        self._at["=" + name] = found.end()
         return self._text.count("\n", 0, found.start()) + 1
