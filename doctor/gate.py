@@ -68,15 +68,11 @@ def build_report(
     """
     active = (*suppression.from_policy(settings, today), *suppressions)
     total = Outcome()
-    standing: list[Finding] = []
-    gone: list[tuple[Finding, Suppressed]] = []
     for outcome in (*outcomes, *_policy_outcome(settings, today)):
-        total.extend(msgspec.structs.replace(outcome, findings=[]))
-        findings = _with_severities(outcome.findings, settings)
-        findings, hidden = suppression.apply(findings, active)
-        findings, covered = baseline.apply(findings, known_findings)
-        standing += findings
-        gone += hidden + covered
+        total.extend(msgspec.structs.replace(outcome, findings=_with_severities(outcome.findings, settings)))
+    standing, hidden = suppression.apply(total.findings, active)
+    standing, covered = baseline.apply(standing, known_findings)
+    gone = hidden + covered
     # Within one subject the engine's order stands; between subjects the gravest effects come first.
     standing.sort(key=lambda finding: -_weight(finding))
     failures = [Note("a rule failed", failure) for failure in total.failures]

@@ -21,18 +21,23 @@ from doctor.settings import Settings
 
 
 class Suppression(msgspec.Struct, frozen=True):
-    """One suppression in force. ``lines``: the lines that it covers (a comment in a file); None covers all."""
+    """One suppression in force.
+
+    ``path`` and ``subject`` are patterns. ``owner``: the one subject whose files it stands in; ``lines``: the lines
+    that it covers there. None covers all.
+    """
 
     codes: tuple[str, ...]
     path: str | None = None
     subject: str | None = None
+    owner: str | None = None
     lines: frozenset[int] | None = None
     reason: str = ""
     until: str | None = None
 
     def covers(self, finding: Finding) -> bool:
         """Whether this is a finding that it speaks of."""
-        if not matches(finding.code, finding.name, self.codes):
+        if not matches(finding.code, finding.name, self.codes) or self.owner not in (None, finding.subject):
             return False
         if self.subject is not None and not fnmatch.fnmatchcase(finding.subject, self.subject):
             return False
@@ -57,7 +62,13 @@ def date_of(text: Any) -> datetime.date | None:
 def from_policy(settings: Settings, today: datetime.date) -> tuple[Suppression, ...]:
     """The policy's suppressions that are in force on ``today``."""
     return tuple(
-        Suppression((row.code,), row.path, row.subject, None, row.reason, row.until.isoformat() if row.until else None)
+        Suppression(
+            (row.code,),
+            path=row.path,
+            subject=row.subject,
+            reason=row.reason,
+            until=row.until.isoformat() if row.until else None,
+        )
         for row in settings.suppressions
         if row.until is None or row.until >= today
     )
@@ -86,11 +97,11 @@ def from_files(case: Case, today: datetime.date) -> tuple[Suppression, ...]:
         found.append(
             Suppression(
                 tuple(row["codes"]),
-                _literal(path),
-                _literal(case.subject.name),
-                frozenset((line, below)),
-                reason if isinstance(reason, str) else "",
-                str(until) if until is not None else None,
+                path=_literal(path),
+                owner=case.subject.name,
+                lines=frozenset((line, below)),
+                reason=reason if isinstance(reason, str) else "",
+                until=str(until) if until is not None else None,
             )
         )
     return tuple(found)
@@ -124,11 +135,14 @@ def apply(
     findings: Sequence[Finding], suppressions: Iterable[Suppression]
 ) -> tuple[list[Finding], list[tuple[Finding, Suppressed]]]:
     """The findings that stand, and those that are suppressed with the row that says why."""
-    active = tuple(suppressions)
+    by_owner: dict[str | None, list[Suppression]] = {}
+    for one in suppressions:
+        by_owner.setdefault(one.owner, []).append(one)
     standing: list[Finding] = []
     gone: list[tuple[Finding, Suppressed]] = []
     for finding in findings:
-        by = next((s for s in active if s.covers(finding)), None)
+        active = (*by_owner.get(None, ()), *by_owner.get(finding.subject, ()))
+        by = next((one for one in active if one.covers(finding)), None)
         if by is None:
             standing.append(finding)
         else:

@@ -35,11 +35,15 @@ def judged_on(finding: Finding, report: Report) -> str:
 
 
 def judged(report: Report) -> dict[str, int]:
-    """How many judgements (rule times subject) ended how. Each is counted once; one that found something, as failed."""
-    names = {row.name for row in report.subjects}
-    failed = {(f.code, f.subject, f.machine) for f in report.findings if f.subject in names or not names}
+    """How many judgements (rule times subject) ended how. Each is counted once; one that found something, as failed.
+
+    Findings on the policy itself are no judgement of a subject and stand in the list of findings only.
+    """
+    others: tuple[tuple[Passed | Skip | NotApplied, ...], ...] = (report.passed, report.skipped, report.inapplicable)
+    names = {row.name for row in report.subjects} | {row.subject for rows in others for row in rows}
+    failed = {(f.code, f.subject, f.machine) for f in report.findings if f.subject in names}
     places = {(code, subject) for code, subject, _ in failed}
-    hidden = {(s.code, s.subject) for s in report.suppressed if s.subject in names or not names} - places
+    hidden = {(s.code, s.subject) for s in report.suppressed if s.subject in names} - places
     return {
         "passed": len(report.passed),
         "failed": len(failed),

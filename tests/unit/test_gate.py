@@ -202,3 +202,12 @@ def test_the_deciding_option_is_named_with_its_origin() -> None:
     assert gate.deciding_option(Settings()) == "--fail-on error"
     settings = Settings(fail_on="info", origins={"fail_on": "kdoctor.toml:3"})
     assert gate.deciding_option(settings) == "--fail-on info, from kdoctor.toml:3"
+
+
+def test_a_baseline_is_used_up_over_all_subjects() -> None:
+    """A finding known once does not cover the same one on a second machine."""
+    found = finding()
+    outcomes = [Outcome(findings=[found]), Outcome(findings=[msgspec.structs.replace(found, machine="other")])]
+    known = baseline.Baseline({found.fingerprint: 1})
+    result = gate.build_report(outcomes, HOST, (), Settings(), today=TODAY, known_findings=known)
+    assert (len(result.findings), len(result.suppressed)) == (1, 1)
