@@ -10,6 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .loading import State, cuda_state
+from .proof import evidence
 from .shared import need_gpu_case, older
 from .tables import gpus as gpu_table
 from .tables.systems import ptxas_faults, ptxas_supports
@@ -58,7 +59,8 @@ def libdevice_missing(case: Case) -> Iterator[Finding]:
         + ("" if always else "; this TensorFlow compiles only where jit_compile or XLA_FLAGS asks for it"),
         fix=_nvcc(case, state),
         verify=XLA_CHECK,
-        evidence=case.evidence(
+        evidence=evidence(
+            case,
             "software.cuda.libdevice",
             "software.tensorflow.version",
             "software.cuda.toolkits",
@@ -152,8 +154,8 @@ def _finding(case: Case, state: State, message: str, effect: str, likely: float)
         effect=effect,
         fix=_nvcc(case, state),
         verify="ptxas --version",
-        evidence=case.evidence(
-            "software.cuda.ptxas_version", "machine.gpus.0.compute_capability", "software.tensorflow.cuda_version"
+        evidence=evidence(
+            case, "software.cuda.ptxas_version", "machine.gpus.0.compute_capability", "software.tensorflow.cuda_version"
         ),
         likely=likely,
         thing="ptxas",

@@ -17,9 +17,9 @@ from .loading import (
     State,
     cuda_state,
     names,
-    places,
     wheels_unseen,
 )
+from .proof import evidence
 from .remedies import install_cuda
 from .shared import need_gpu_case
 from .tables.versions import numbers
@@ -60,7 +60,7 @@ def cuda_library_missing(case: Case) -> Iterator[Finding]:
         effect=ON_CPU,
         fix=install_cuda(case, state, tuple(wheels) if state.cudnn_library not in gone else ()),
         verify=CHECK,
-        evidence=case.evidence(*BUILD, *places(_all_usable(state)[:3]), TOOLKITS),
+        evidence=evidence(case, *BUILD, *_all_usable(state)[:3], TOOLKITS),
         likely=0.85,
         thing=",".join(lib.soname for lib in gone),
     )
@@ -79,8 +79,14 @@ def _missing(case: Case, state: State) -> tuple[Opened, ...]:
     return tuple(lib for lib in state.required if lib.missing and lib.soname not in explained)
 
 
-def _all_usable(state: State) -> tuple[tuple[int, Library], ...]:
-    return tuple(copy for lib in state.required for copy in lib.usable[:1])
+def _all_usable(state: State) -> tuple[Library, ...]:
+    return tuple(copy for lib in state.required for _, copy in lib.usable[:1])
+
+
+def _others(state: State) -> tuple[Library, ...]:
+    """Two libraries of the version that is there instead."""
+    half = state.half_differs
+    return tuple(copy for _, copy in (state.other_cuda or (half[0].others if half else ()))[:2])
 
 
 @rule("KD202", "cuda-version-mismatch", Severity.ERROR, follows=("KD409", "KD301"), would_help=SNAPSHOT)
@@ -117,7 +123,7 @@ def cuda_version_mismatch(case: Case) -> Iterator[Finding]:
         effect=ON_CPU,
         fix=install_cuda(case, state),
         verify=CHECK,
-        evidence=case.evidence(*BUILD, TOOLKITS, *places(state.other_cuda[:2] or (half[0].others[:2] if half else ()))),
+        evidence=evidence(case, *BUILD, TOOLKITS, *_others(state)),
         likely=0.9,
         thing="cuda",
     )
@@ -163,9 +169,10 @@ def cuda_library_path(case: Case) -> Iterator[Finding]:
             effect=ON_CPU,
             fix=_path_fix(case, folder),
             verify=CHECK,
-            evidence=case.evidence(
+            evidence=evidence(
+                case,
                 *BUILD,
-                *places(tuple(lib.unusable[0] for lib in off[:4])),
+                *(lib.unusable[0][1] for lib in off[:4]),
                 TOOLKITS,
                 "software.environment.LD_LIBRARY_PATH",
             ),
@@ -181,12 +188,12 @@ def _off_path(state: State) -> tuple[Opened, ...]:
 
 
 def _toolkit_off_path(state: State) -> bool:
-    """A toolkit of the right version is there, and not one of its libraries is among those that the loader finds."""
+    """A toolkit of the right version is there, and its runtime is not among what the loader finds."""
     return bool(
         state.complete
         and state.fitting_toolkits
         and not state.runtime_wheel
-        and all(lib.missing for lib in state.toolkit_libraries)
+        and any(lib.missing for lib in state.toolkit_libraries if lib.want.library == "cudart")
     )
 
 
@@ -201,7 +208,7 @@ def _unseen_wheels(case: Case, state: State, fault: str) -> Iterator[Finding]:
         + reqs.install(case, "tensorflow[and-cuda]==2.17.1")
         + ", or name the lib folders of the nvidia-* wheels in LD_LIBRARY_PATH before Python starts",
         verify=CHECK,
-        evidence=case.evidence(*BUILD, *places(tuple(first[:2])), "software.environment.LD_LIBRARY_PATH"),
+        evidence=evidence(case, *BUILD, *(copy for _, copy in first[:2]), "software.environment.LD_LIBRARY_PATH"),
         likely=0.8,
         thing="wheels",
     )
@@ -244,8 +251,8 @@ def cuda_library_shadowed(case: Case) -> Iterator[Finding]:
     state = cuda_state(case)
     need(case.software.cuda.libraries)
     for lib in state.opened:
-        for index, own in lib.usable[1:]:
-            first_index, first = lib.usable[0]
+        for _, own in lib.usable[1:]:
+            first = lib.usable[0][1]
             if _shadows(first, own):
                 yield Finding(
                     f"{lib.soname} {known(first.version)} ({known(first.origin) or 'a copy'}) is found before the "
@@ -253,9 +260,7 @@ def cuda_library_shadowed(case: Case) -> Iterator[Finding]:
                     effect="the version in use is not the installed one",
                     fix=_unshadow(case, known(first.path)),
                     verify="LD_DEBUG=libs python -c 'import tensorflow' 2>&1 | grep " + lib.soname,
-                    evidence=case.evidence(
-                        f"{LIBRARIES}.{first_index}", f"{LIBRARIES}.{index}", "software.environment.LD_LIBRARY_PATH"
-                    ),
+                    evidence=evidence(case, first, own, "software.environment.LD_LIBRARY_PATH"),
                     likely=0.6,
                     thing=lib.soname,
                 )
@@ -318,7 +323,7 @@ def cuda_wheels_absent(case: Case) -> Iterator[Finding]:
         effect=ON_CPU,
         fix=install_cuda(case, state),
         verify=CHECK,
-        evidence=case.evidence(*BUILD, "software.tensorflow.cuda_build", TOOLKITS, LIBRARIES),
+        evidence=evidence(case, *BUILD, "software.tensorflow.cuda_build", TOOLKITS, LIBRARIES),
         likely=0.8,
         thing="cuda",
     )

@@ -11,13 +11,16 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import BUILD, CHECK, ON_CPU, SNAPSHOT
 from .loading import LIBRARIES, State, cuda_state, cudnn_found
+from .proof import evidence
 from .shared import need_gpu_case, older
 from .tables.libraries import cudnn_soname
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import major, numbers
 
 
-@rule("KD203", "cudnn-major-mismatch", Severity.ERROR, follows=("KD409", "KD202", "KD208", "KD301"), would_help=SNAPSHOT)
+@rule(
+    "KD203", "cudnn-major-mismatch", Severity.ERROR, follows=("KD409", "KD202", "KD208", "KD301"), would_help=SNAPSHOT
+)
 def cudnn_major_mismatch(case: Case) -> Iterator[Finding]:
     """The cuDNN that is installed is of another major version than this TensorFlow opens.
 
@@ -51,7 +54,7 @@ def cudnn_major_mismatch(case: Case) -> Iterator[Finding]:
         effect=ON_CPU,
         fix=_fix(case, state, f"cuDNN {wanted}"),
         verify=CHECK,
-        evidence=case.evidence(*BUILD, fact, "software.cuda.cudnn_version"),
+        evidence=evidence(case, *BUILD, fact, "software.cuda.cudnn_version"),
         likely=0.9,
         thing="cudnn",
     )
@@ -107,8 +110,8 @@ def cudnn_too_old(case: Case) -> Iterator[Finding]:
         fix=_fix(case, state, f"cuDNN {minor(compiled)} or a later {major(compiled)}.x"),
         verify='python -c "import tensorflow as tf; print(tf.nn.conv2d(tf.ones([1, 8, 8, 1]), tf.ones([3, 3, 1, 1]), '
         "1, 'SAME').device)\"",
-        evidence=case.evidence(
-            *BUILD, "software.tensorflow.cudnn_compiled_version", fact, "software.cuda.cudnn_version"
+        evidence=evidence(
+            case, *BUILD, "software.tensorflow.cudnn_compiled_version", fact, "software.cuda.cudnn_version"
         ),
         likely=0.9,
         thing="cudnn",

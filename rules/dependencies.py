@@ -14,6 +14,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .proof import evidence
 from .tables.packages import addon_fits, addon_names, addon_rows, broken_bounds, tensorflow_for_addon
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import allows
@@ -21,11 +22,6 @@ from .tables.versions import allows
 PACKAGES = "software.packages"
 IMPORT = 'python -c "import tensorflow"'
 _MOST = 20
-
-
-def _place(case: Case, package: Package) -> str:
-    packages = known(case.software.packages) or ()
-    return f"{PACKAGES}.{packages.index(package)}"
 
 
 def _installed(case: Case, name: str) -> tuple[Package, str] | None:
@@ -73,9 +69,10 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         effect=f"{broken[0].symptom}" if broken else removed,
         fix=reqs.install(case, name + reqs.joined(wanted, works), package=package),
         verify=IMPORT,
-        evidence=case.evidence(
-            _place(case, package),
-            *((_place(case, tensorflow),) if tensorflow is not None else ("software.tensorflow.version",)),
+        evidence=evidence(
+            case,
+            package,
+            tensorflow if tensorflow is not None else "software.tensorflow.version",
         ),
         likely=0.9,
         thing=name,
@@ -176,7 +173,7 @@ def addon_incompatible(case: Case) -> Iterator[Finding]:
             else "it was never tested with this TensorFlow",
             fix=_fitting_addon(case, addon, text, wanted),
             verify=f'python -c "import {addon.name.replace("-", "_")}"',
-            evidence=case.evidence(_place(case, addon), "software.tensorflow.version"),
+            evidence=evidence(case, addon, "software.tensorflow.version"),
             likely=0.8,
             thing=addon.name,
         )
@@ -256,7 +253,7 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
         effect=f"{owner.name} was not made for this {name}" if target else f"{owner.name} fails where it needs {name}",
         fix=reqs.install(case, f"{name}{requirement.specifier}", package=target or owner),
         verify="pip check",
-        evidence=case.evidence(_place(case, owner), *((_place(case, target),) if target else ())),
+        evidence=evidence(case, owner, target),
         likely=0.5,
         thing=f"{owner.name},{name}",
     )

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from doctor.model.facts import applies, known, need
 from doctor.model.report import Confidence
+from doctor.model.snapshot import Library
 from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import BUILD, CHECK
 from .cudnn import minor
 from .loading import LIBRARIES, TOOLKITS, State, cuda_state, cudnn_found, names
+from .proof import evidence
 from .shared import gpu_wish, older
 from .tables.systems import TensorflowImage, tensorflow_image
 from .tables.tensorflow import tensorflow_release
@@ -65,17 +67,17 @@ def image_incomplete(case: Case) -> Iterator[Finding]:
         effect="on every machine TensorFlow trains on the CPU in this image",
         fix=_image_fix(text),
         verify=f"docker run --rm --gpus all IMAGE {CHECK}",
-        evidence=case.evidence(
-            "software.image.reference", *BUILD, TOOLKITS, "software.cuda.cudnn_version", *_cudnn_facts(case, state)
+        evidence=evidence(
+            case, "software.image.reference", *BUILD, TOOLKITS, "software.cuda.cudnn_version", _cudnn_fact(case, state)
         ),
         likely=0.92,
         thing="image",
     )
 
 
-def _cudnn_facts(case: Case, state: State) -> tuple[str, ...]:
+def _cudnn_fact(case: Case, state: State) -> Library | str | None:
     found = cudnn_found(case, state)
-    return (found[1],) if found is not None and found[1].startswith(LIBRARIES) else ()
+    return found[1] if found is not None else None
 
 
 def _unfit(case: Case, state: State) -> str | None:
@@ -119,7 +121,7 @@ def _known_image(case: Case, row: TensorflowImage) -> Iterator[Finding]:
         effect="on every machine TensorFlow trains on the CPU in this image",
         fix=_image_fix(reqs.tensorflow_version(case)),
         verify=f"docker run --rm --gpus all IMAGE {CHECK}",
-        evidence=case.evidence("software.image.reference", "software.tensorflow.version"),
+        evidence=evidence(case, "software.image.reference", "software.tensorflow.version"),
         likely=0.9,
         thing="image",
     )

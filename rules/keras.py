@@ -13,6 +13,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .proof import evidence
 from .tables.frameworks import keras_needs, packages_with_keras_needs
 from .tables.packages import broken_bounds, keras_known_to_work, keras_pin
 from .tables.tensorflow import tensorflow_release
@@ -90,7 +91,7 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
         else (bounds[0].symptom if bounds else "the import fails, or keras and tf.keras are two different libraries"),
         fix=reqs.install(case, f"keras{wanted}", package=keras),
         verify=CHECK,
-        evidence=case.evidence(*_keras_facts(case, keras), "software.tensorflow.version"),
+        evidence=evidence(case, keras or "software.keras.version", "software.tensorflow.version"),
         likely=0.85,
         thing="keras",
     )
@@ -104,11 +105,6 @@ def _fatal(unmet: bool, have: str, text: str) -> bool:
 def _exact(text: str) -> str:
     release = tensorflow_release(text)
     return release.version if release else text
-
-
-def _keras_facts(case: Case, keras: Package | None) -> tuple[str, ...]:
-    packages = known(case.software.packages) or ()
-    return (f"{PACKAGES}.{packages.index(keras)}",) if keras is not None else ("software.keras.version",)
 
 
 def _tf_keras(case: Case, text: str, legacy: Package | None) -> Iterator[Finding]:
@@ -125,7 +121,7 @@ def _tf_keras(case: Case, text: str, legacy: Package | None) -> Iterator[Finding
         effect="the import of tf_keras fails, or it calls functions that this TensorFlow no longer has",
         fix=reqs.install(case, f"tf-keras~={_minor(tensorflow)}.0", package=legacy),
         verify='python -c "import tf_keras; print(tf_keras.__version__)"',
-        evidence=case.evidence(*_keras_facts(case, legacy), "software.tensorflow.version", "software.keras.legacy"),
+        evidence=evidence(case, legacy, "software.tensorflow.version", "software.keras.legacy"),
         likely=0.85,
         thing="tf-keras",
     )
@@ -147,7 +143,7 @@ def _legacy_without(case: Case, text: str, legacy: Package | None) -> Iterator[F
         effect="every use of tf.keras fails with an ImportError",
         fix=reqs.install(case, f"tf-keras~={_minor(tensorflow)}.0") + ", or unset TF_USE_LEGACY_KERAS",
         verify=CHECK,
-        evidence=case.evidence("software.keras.legacy", "software.tensorflow.version"),
+        evidence=evidence(case, "software.keras.legacy", "software.tensorflow.version"),
         likely=0.9,
         thing="tf-keras",
     )
@@ -172,7 +168,7 @@ def _needed_by_others(case: Case, text: str, have: str | None, legacy: Package |
             effect=f"its TensorFlow classes fail at import; the rest of {name} works",
             fix=reqs.install(case, row.needs + pin),
             verify=f'python -c "import {row.needs.replace("-", "_")}"',
-            evidence=case.evidence(*_keras_facts(case, package), "software.keras.version"),
+            evidence=evidence(case, package, "software.keras.version"),
             likely=0.5,
             thing=name,
         )

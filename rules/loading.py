@@ -53,7 +53,7 @@ class State(msgspec.Struct, frozen=True):
 
     ``listed``: the libraries were looked for; ``complete``: and all of them are in the list; ``foreign_wheels``:
     another framework may have brought CUDA wheels for itself; ``runtime_wheel``: the wheel with the right libcudart
-    is installed.
+    is installed; ``own_wheels``: the installed ones of those that this build would use.
     """
 
     build: TensorFlowBuild
@@ -65,6 +65,7 @@ class State(msgspec.Struct, frozen=True):
     complete: bool
     foreign_wheels: bool
     runtime_wheel: bool
+    own_wheels: frozenset[str]
 
     @property
     def required(self) -> tuple[Opened, ...]:
@@ -115,14 +116,20 @@ class State(msgspec.Struct, frozen=True):
     @property
     def half_differs(self) -> tuple[Opened, ...]:
         """The right runtime, but other libraries of the toolkit only under another name (cuSOLVER 11 for 10)."""
-        if self.version_differs:
+        if self.version_differs or any(lib.missing for lib in self.required if lib.want.library == "cudart"):
             return ()
         return tuple(lib for lib in self.toolkit_libraries if lib.missing and lib.others)
 
     @property
     def nothing(self) -> bool:
         """No library that this build could use, and no toolkit."""
-        return self.complete and self.toolkits == () and all(lib.missing for lib in self.required)
+        return self.complete and self.toolkits == () and all(lib.missing or self._foreign(lib) for lib in self.required)
+
+    def _foreign(self, lib: Opened) -> bool:
+        """Whether all copies came with another framework's wheels, not with the wheel that this build would have."""
+        own = lib.want.wheel in self.own_wheels or lib.want.library == "cudnn"
+        wheels = all(known(copy.origin) == "wheel" for _, copy in (*lib.usable, *lib.unusable))
+        return self.foreign_wheels and wheels and not own
 
 
 def toolkit_fits(version: str, want: dict[str, str]) -> bool:
@@ -168,6 +175,7 @@ def cuda_state(case: Case) -> State:
         complete=libraries is not None and not case.is_partial(LIBRARIES),
         foreign_wheels=case.package("torch", "jax") is not None,
         runtime_wheel=_runtime_package(case, rows),
+        own_wheels=frozenset(row.wheel for row in rows if row.wheel and case.package(row.wheel)),
     )
 
 
@@ -215,16 +223,16 @@ def _told(library: Library) -> bool:
     return known(library.loadable) is not None or known(library.on_path) is not None
 
 
-def cudnn_found(case: Case, state: State) -> tuple[str, str] | None:
-    """The cuDNN that would be used, or that is there at all: its version and where the snapshot says so."""
+def cudnn_found(case: Case, state: State) -> tuple[str, Library | str] | None:
+    """The cuDNN that would be used, or that is there at all: its version, and the library or path that tells it."""
     library = state.cudnn_library
     if library is not None:
-        for index, copy in (*library.usable, *library.unusable):
+        for _, copy in (*library.usable, *library.unusable):
             if version := known(copy.version):
-                return version, f"{LIBRARIES}.{index}"
-        for index, copy in library.others:
+                return version, copy
+        for _, copy in library.others:
             if not library.usable and not library.unusable and (version := known(copy.version) or soname_major(copy)):
-                return version, f"{LIBRARIES}.{index}"
+                return version, copy
     told = known(case.software.cuda.cudnn_version)
     return (told, "software.cuda.cudnn_version") if isinstance(told, str) and numbers(told) else None
 
@@ -234,11 +242,6 @@ def soname_major(library: Library) -> str | None:
     tail = library.soname.rpartition(".so.")[2]
     number = major(tail)
     return None if number is None else str(number)
-
-
-def places(found: Found) -> tuple[str, ...]:
-    """The paths of these libraries in the snapshot."""
-    return tuple(f"{LIBRARIES}.{index}" for index, _ in found)
 
 
 def names(libraries: tuple[Opened, ...], most: int = 4) -> str:

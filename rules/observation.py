@@ -10,6 +10,7 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Rule, Severity, rule
 
 from . import requirements as reqs
+from .proof import evidence
 from .shared import nvidia_hardware, tensorflow_facts
 
 OBSERVED = "software.tensorflow.observed"
@@ -92,7 +93,8 @@ def _contradiction(case: Case, message: str, codes: tuple[str, ...]) -> Finding:
         effect="either the report or the environment is not what it seems",
         fix="run kdoctor with the very interpreter and shell that the program uses: kdoctor scan --python PATH --try",
         verify=TRY,
-        evidence=case.evidence(
+        evidence=evidence(
+            case,
             f"{OBSERVED}.gpus",
             f"{OBSERVED}.version",
             f"{OBSERVED}.error",

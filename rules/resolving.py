@@ -13,6 +13,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .proof import evidence
 from .requested import candidates_of, is_met, pythons_for, shown
 from .requirements import Asked
 from .tables.frameworks import unavailable
@@ -62,7 +63,7 @@ def _unresolvable(case: Case, wanted: Asked, why: str, fix: str) -> Finding:
         effect="the installation fails",
         fix=fix,
         verify=f"pip install --dry-run {fix.split(' ', 2)[2]}" if fix.startswith("pip install") else "pip check",
-        evidence=case.evidence(wanted.fact, PYTHON, "machine.os"),
+        evidence=evidence(case, wanted, PYTHON, "machine.os"),
         likely=0.9,
         thing=wanted.name,
     )
@@ -193,7 +194,7 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
                 if first.name != second.name
                 else f"keep one of them: {reqs.install(case, shown(first))}",
                 verify=f"pip install --dry-run '{shown(first)}' '{shown(second)}'",
-                evidence=case.evidence(first.fact, second.fact),
+                evidence=evidence(case, first, second),
                 likely=0.9,
                 thing=f"{first.name},{second.name}",
             )

@@ -12,6 +12,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import CHECK, SNAPSHOT
+from .proof import evidence
 from .shared import CPU_DISTRIBUTIONS, gpu_wish, need_gpu_case, tensorflow_facts
 from .tables.packages import distribution
 from .tables.tensorflow import tensorflow_release
@@ -58,7 +59,8 @@ def tensorflow_cpu_build(case: Case) -> Iterator[Finding]:
         effect="TensorFlow trains on the CPU",
         fix=_cuda_build(case, name, text),
         verify="python -c \"import tensorflow as tf; print(tf.sysconfig.get_build_info()['is_cuda_build'])\"",
-        evidence=case.evidence(
+        evidence=evidence(
+            case,
             "software.tensorflow.distribution",
             "software.tensorflow.version",
             "software.tensorflow.cuda_build",
@@ -125,8 +127,8 @@ def tensorflow_native_windows(case: Case) -> Iterator[Finding]:
         fix="install it inside WSL2: wsl --install, then there: pip install 'tensorflow[and-cuda]' "
         "(or on Windows: pip install 'tensorflow<2.11' with Python 3.7 to 3.10 and CUDA 11.2)",
         verify=CHECK,
-        evidence=case.evidence(
-            "machine.os", "software.tensorflow.version", "machine.gpus.0.name", "software.cuda.toolkits"
+        evidence=evidence(
+            case, "machine.os", "software.tensorflow.version", "machine.gpus.0.name", "software.cuda.toolkits"
         ),
         likely=0.95,
         thing="tensorflow",
@@ -167,7 +169,7 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
         effect="which build is imported depends on the order of installation",
         fix=f"{remove} {' '.join(names)} && {reqs.install(case, keep + pin)}",
         verify='python -c "import tensorflow as tf; print(tf.__version__, tf.sysconfig.get_build_info())"',
-        evidence=case.evidence(*(f"{PACKAGES}.{i}" for i in owners), "software.tensorflow.owners"),
+        evidence=evidence(case, *(packages[i] for i in owners), "software.tensorflow.owners"),
         likely=0.95,
         thing=",".join(sorted(names)),
     )

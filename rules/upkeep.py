@@ -8,6 +8,7 @@ from doctor.model.facts import applies, known
 from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
+from .proof import evidence
 from .tables.cuda import branch_of, toolkits
 from .tables.gpus import architectures
 from .tables.packages import keras_releases
@@ -48,7 +49,7 @@ def tables_outdated(case: Case) -> Iterator[Finding]:
             effect="rules that rest on the tables cannot judge it",
             fix="pip install -U keras-doctor",
             verify="kdoctor --version",
-            evidence=case.evidence(fact),
+            evidence=evidence(case, fact),
             likely=0.1,
             thing=fact,
         )

@@ -10,6 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .proof import Thing, evidence
 from .requested import candidates_of, is_met, is_tensorflow, pythons_for, shown, wanted_tensorflow
 from .requirements import Asked
 from .tables.systems import glibc_for_tag, libc_of
@@ -56,7 +57,7 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
             effect="pip finds no matching distribution",
             fix=_python_fix(case, wanted, candidates, python, platforms, special),
             verify=f"pip install --dry-run '{wanted.row.requirement}'",
-            evidence=case.evidence(wanted.fact, PYTHON, "software.python.bits", "machine.os", "machine.architecture"),
+            evidence=evidence(case, wanted, PYTHON, "software.python.bits", "machine.os", "machine.architecture"),
             likely=0.95,
             thing=wanted.name,
         )
@@ -138,7 +139,7 @@ def glibc_too_old(case: Case) -> Iterator[Finding]:
         if not needs or any(_runs(have, n) for n in needs.values()):
             continue
         least = min((n for n in needs.values() if n), key=numbers)
-        yield _glibc_finding(case, f"{shown(wanted)}", least, have, (wanted.fact, fact))
+        yield _glibc_finding(case, f"{shown(wanted)}", least, have, (wanted, fact))
 
 
 def _for_python(case: Case, release: Release, platforms: tuple[str, ...]) -> bool:
@@ -189,7 +190,7 @@ def _installed_needs(case: Case, have: str | None, fact: str) -> Iterator[Findin
         yield _glibc_finding(case, f"TensorFlow {text}", least, have, facts)
 
 
-def _glibc_finding(case: Case, what: str, least: str, have: str | None, facts: tuple[str, ...]) -> Finding:
+def _glibc_finding(case: Case, what: str, least: str, have: str | None, facts: tuple[Thing, ...]) -> Finding:
     python = reqs.python_minor(case)
     platforms = reqs.platforms(case) or ("linux_x86_64",)
     older = [
@@ -203,7 +204,7 @@ def _glibc_finding(case: Case, what: str, least: str, have: str | None, facts: t
         effect="the wheel cannot be installed, or fails at import",
         fix=f"{move}, or {reqs.install(case, 'tensorflow==' + older[-1])}" if have and older else move,
         verify="ldd --version",
-        evidence=case.evidence(*facts),
+        evidence=evidence(case, *facts),
         likely=0.93,
         thing="glibc",
     )

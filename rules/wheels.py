@@ -16,6 +16,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .proof import evidence
 from .tables.frameworks import pins_of
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import allows
@@ -82,9 +83,7 @@ def _finding(case: Case, mine: Pins, theirs: Pins, apart: tuple[str, ...]) -> Fi
         fix=f"put {other.name} and TensorFlow into two environments, or use ranges: "
         + reqs.install(case, "tensorflow[and-cuda]>=2.20"),
         verify="pip check",
-        evidence=case.evidence(
-            *(f"{PACKAGES}.{packages.index(p)}" for p in (mine.framework, other, installed) if p is not None)
-        ),
+        evidence=evidence(case, mine.framework, other, installed),
         likely=0.75,
         thing=f"{other.name}",
     )
