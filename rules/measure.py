@@ -31,8 +31,9 @@ def start_and_look(case: Case) -> str:
 
 
 def gpu_capability(gpu: Gpu) -> str | None:
-    """The compute capability of a GPU: as NVML says, else by its product name."""
-    return known(gpu.compute_capability) or compute_capability_of(known(gpu.name))
+    """The compute capability of a GPU: as NVML says, else (or where that is none) by its product name."""
+    said = known(gpu.compute_capability)
+    return said if said and re.fullmatch(r"\d{1,2}\.\d", said) else compute_capability_of(known(gpu.name))
 
 
 class Seen(msgspec.Struct, frozen=True):
