@@ -10,7 +10,7 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .fitting import CHECK_GPUS
-from .measure import SNAPSHOT
+from .measure import IMAGE_VARIABLES, SNAPSHOT
 from .shared import need_gpu_case, tensorflow_facts
 
 
@@ -32,24 +32,30 @@ def gpu_hidden(case: Case) -> Iterator[Finding]:
     """
     need_gpu_case(case)
     applies(tensorflow_facts(case).cuda_build is not False, "this TensorFlow has no CUDA (KD301)")
-    environment = need(case.software.environment)
-    image = known(case.software.image.environment) or {}
     listed = known(case.machine.gpus)
     count = len(listed) if listed else None
-    name = "CUDA_VISIBLE_DEVICES"
-    for origin, variables in (("software.environment", environment), ("software.image.environment", image)):
-        if name in variables:
-            if _hides_all(variables[name], count):
-                yield _hidden(case, f"{name}={variables[name]!r}", f"{origin}.{name}", f"unset {name}", count)
-            break
-    if case.in_container:
-        name = "NVIDIA_VISIBLE_DEVICES"
-        for origin, variables in (("software.environment", environment), ("software.image.environment", image)):
-            if name in variables:
-                if variables[name].strip() in ("none", "void", "") and not known(case.container.gpus_requested):
-                    fix = f"docker run --gpus all, or -e {name}=all with the NVIDIA runtime"
-                    yield _hidden(case, f"{name}={variables[name]!r}", f"{origin}.{name}", fix, None)
-                break
+    found = _setting(case, "CUDA_VISIBLE_DEVICES")
+    if found is not None and _hides_all(found[0], count):
+        yield _hidden(case, found, "unset CUDA_VISIBLE_DEVICES", count)
+    name = "NVIDIA_VISIBLE_DEVICES"
+    found = _setting(case, name) if case.in_container and not known(case.container.gpus_requested) else None
+    if found is not None and found[0].strip() in ("none", "void", ""):
+        yield _hidden(case, found, f"docker run --gpus all, or -e {name}=all with the NVIDIA runtime", None)
+
+
+def _setting(case: Case, name: str) -> tuple[str, str] | None:
+    """The value of a variable and the fact that tells it: the environment's own, else that of its image.
+
+    Raises:
+        Unknown: neither environment is known.
+    """
+    own, image = known(case.software.environment), known(case.software.image.environment)
+    if own is None and image is None:
+        need(case.software.environment)
+    for fact, variables in (("software.environment", own), (IMAGE_VARIABLES, image)):
+        if variables and name in variables:
+            return variables[name], f"{fact}.{name}"
+    return None
 
 
 def _hides_all(value: str, count: int | None) -> bool:
@@ -62,16 +68,18 @@ def _hides_all(value: str, count: int | None) -> bool:
     return count is not None and int(first) >= count
 
 
-def _hidden(case: Case, what: str, fact: str, fix: str, count: int | None) -> Finding:
+def _hidden(case: Case, found: tuple[str, str], fix: str, count: int | None) -> Finding:
+    value, fact = found
+    name = fact.rpartition(".")[2]
     there = f" ({count} in the machine)" if count else ""
     return Finding(
-        f"{what} hides every GPU{there}",
+        f"{name}={value!r} hides every GPU{there}",
         effect="TensorFlow finds no GPU and computes on the CPU",
         fix=fix,
         verify=CHECK_GPUS,
         evidence=case.evidence(fact, "machine.gpus.0.name"),
         likely=0.9,
-        thing=fact.rpartition(".")[2],
+        thing=name,
     )
 
 
