@@ -106,7 +106,7 @@ class Names:
         """Whether only images use this ARG: no stage takes it over, no platform and no ARG but ``by`` names it."""
         if self.dockerfile is None:
             return False
-        if any(name in mentioned(a.raw or "") for a in self.dockerfile.arguments if a.name != by):
+        if any(name in mentioned(a.raw or "") for a in self.dockerfile.arguments if a.name not in (name, by)):
             return False
         inside = False
         for instruction in self.dockerfile.instructions:

@@ -12,6 +12,7 @@ from doctor.pin.names import Names, mentioned
 _LAST_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))\Z")
 _LAST_DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-[^{}]+\}\Z")
 _MOST_PLACES = 20
+IN_PIECES = "the name is not written in one piece here: write it on one line, without escapes"
 
 
 @dataclass(frozen=True, order=True)
@@ -48,40 +49,43 @@ def spots(names: Names, use: ImageUse, old: str | None, digest: str) -> Iterator
 
 def _insertions(names: Names, use: ImageUse, digest: str) -> Iterator[Spot | NoSpot]:
     text = names.file.text
-    added = "@" + digest
     span = use.raw_span or use.span
-    if span is None:
-        for at in () if mentioned(use.raw) else _places(text, use.reference):
-            yield Spot(Edit(at + len(use.reference), at + len(use.reference), added))
-        yield NoSpot("the name is not written in one piece here: write it on one line, without escapes")
-        return
-    written = text[span[0] : span[1]]
+    if span is not None and (found := text.rfind(use.reference, *span)) >= 0:
+        at = found + len(use.reference)
+        if not text[at : span[1]].strip("}\"'"):  # else a variable follows, which may bring the rest of the tag
+            yield _insertion(at, digest)
+    if not mentioned(use.raw):
+        for at in _places(text, use.reference):
+            yield _insertion(at + len(use.reference), digest)
+        yield NoSpot(IN_PIECES)
+    elif span is None:
+        yield NoSpot(IN_PIECES)
+    else:
+        yield from _behind_variables(names, use, span, digest)
+
+
+def _behind_variables(names: Names, use: ImageUse, span: tuple[int, int], digest: str) -> Iterator[Spot | NoSpot]:
+    """Behind a default in the word; in the ARG that ends it, where nothing else uses that; else behind the word."""
+    text = names.file.text
     end = _before_quote(text, *span)
-    literal = written.rfind(use.reference)
-    if literal >= 0:
-        at = span[0] + literal + len(use.reference)
-        yield Spot(Edit(at, at, added))
-    if not mentioned(written):
-        return
     if _LAST_DEFAULT.search(text[span[0] : end]):
-        at = _before_quote(text, span[0], end - 1)
-        yield Spot(Edit(at, at, added))
-    reason = names.given(use)
-    if reason:
+        yield _insertion(_before_quote(text, span[0], end - 1), digest)
+    if reason := names.given(use):
         yield NoSpot(reason)
-        return
-    shared = names.shared(use)
-    if shared:
+    elif shared := names.shared(use):
         yield NoSpot(f"{shared} decides the tag of another image too: give each image an ARG of its own, or its tag")
-        return
-    last = _LAST_VARIABLE.search(text[span[0] : end])
-    if last is not None:
-        at_argument = _in_argument(names, last[1] or last[2], use.reference, None)
-        if at_argument is not None:
-            yield Spot(Edit(at_argument, at_argument, added))
-    deciding = ", ".join(sorted(names.deciding(use)))
-    remark = f"the digest decides from now on: another value of {deciding} changes nothing" if deciding else None
-    yield Spot(Edit(end, end, added), remark)
+    else:
+        last = _LAST_VARIABLE.search(text[span[0] : end])
+        argument = _in_argument(names, last[1] or last[2], use.reference, None) if last else None
+        if argument is not None:
+            yield _insertion(argument, digest)
+        deciding = ", ".join(sorted(names.deciding(use)))
+        remark = f"the digest decides from now on: another value of {deciding} changes nothing" if deciding else None
+        yield _insertion(end, digest, remark)
+
+
+def _insertion(at: int, digest: str, remark: str | None = None) -> Spot:
+    return Spot(Edit(at, at, "@" + digest), remark)
 
 
 def _in_argument(names: Names, name: str, reference: str, by: str | None) -> int | None:
