@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from doctor.model.facts import applies, known, need
@@ -197,7 +198,9 @@ def _declared_tensorflow(case: Case, addon: Package) -> Requirement | None:
 
 def _fitting_addon(case: Case, addon: Package, text: str, wanted: str) -> str:
     for row in addon_rows(addon.name):
-        if row.tensorflow and allows(row.tensorflow, _whole(text)):
+        # Old releases that name no newest TensorFlow were not made for this one.
+        bounded = any(clause.operator in ("<", "<=", "==", "~=") for clause in SpecifierSet(row.tensorflow))
+        if bounded and allows(row.tensorflow, _whole(text)):
             return reqs.install(case, f"{addon.name}{row.versions}", package=addon)
     return f"no {addon.name} is made for TensorFlow {text}: remove it, or install tensorflow{wanted}"
 

@@ -1,0 +1,108 @@
+"""KD311: requirements that can no longer be installed, or contradict each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.rules.environments import asked, packages
+from tests.rules.machines import Drop, change, fix, message, outcome
+
+
+@pytest.mark.parametrize(
+    ("requirement", "python", "machine", "expected"),
+    [
+        ("tensorflow-gpu==2.12.0", "3.11.9", {}, "error"),
+        ("tensorflow-gpu", "3.10.9", {}, "error"),
+        ("tensorflow-gpu>=2.4", "3.10.9", {}, "error"),
+        ("tensorflow-gpu==2.14", "3.10.9", {}, "error"),
+        ("tensorflow-gpu<2.12", "3.10.9", {}, "passed"),
+        ("tensorflow-gpu==2.10.1", "3.10.9", {}, "passed"),
+        ("tensorflow[and-cuda]==2.15.0", "3.11.9", {}, "error"),
+        ("tensorflow[and-cuda]==2.15.0.post1", "3.11.9", {}, "passed"),
+        ("tensorflow[and-cuda]==2.15.1", "3.11.9", {}, "passed"),
+        ("tensorflow[and-cuda]~=2.15.0", "3.11.9", {}, "passed"),
+        ("tensorflow==2.15.0", "3.11.9", {}, "passed"),
+        ("tensorflow[and-cuda]==2.14", "3.11.9", {}, "error"),
+        ("tensorflow[and-cuda]==2.14.1", "3.11.9", {}, "error"),
+        ("tensorflow[and-cuda]==2.14.1", "3.10.9", {}, "passed"),
+        ("tensorflow[and_cuda]==2.14.0", "3.11.9", {}, "error"),
+        ("tensorflow[and-cuda]>=2.14", "3.11.9", {}, "passed"),
+        ("tensorflow[and-cuda]==2.13.1", "3.11.9", {}, "passed"),
+        ("tensorflow[and-cuda]==2.21.0", "3.11.9", {"os": "windows"}, "error"),
+        ("tensorflow[and-cuda]", "3.11.9", {"os": "darwin", "architecture": "arm64"}, "error"),
+        ("tensorflow[and-cuda]==2.21.0", "3.11.9", {"architecture": "aarch64"}, "passed"),
+        ("tensorflow==2.14.9", "3.11.9", {}, "error"),
+        ("tensorflow==2.99.0", "3.11.9", {}, "passed"),
+        ("tensorflow==2.16.0rc0", "3.11.9", {}, "passed"),
+        ("tensorflow==2.22.0.dev20260530", "3.11.9", {}, "passed"),
+        ("numpy==1.26.4", "3.11.9", {}, "passed"),
+    ],
+)
+def test_one_requirement(requirement: str, python: str, machine: dict[str, Any], expected: str) -> None:
+    """Stubs, extras that pin what the index no longer has, releases that were never made; and what only looks so."""
+    assert outcome("KD311", asked(requirement, python=python, **machine)) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("tensorflow==2.15.1", "tensorflow==2.16.1", "error"),
+        ("tensorflow==2.15.1", "tensorflow>=2.10", "passed"),
+        ("tensorflow<2.10", "tensorflow>=2.12", "error"),
+        ("tensorflow==2.17.1", "numpy==2.0.2", "error"),
+        ("tensorflow==2.17.1", "numpy==1.26.4", "passed"),
+        ("tensorflow==2.17.1", "numpy>=2", "passed"),
+        ("tensorflow", "numpy==2.0.2", "passed"),
+        ("keras==3.3.3", "tensorflow==2.15.1", "error"),
+        ("tensorflow[and-cuda]==2.17.1", "nvidia-cudnn-cu12==9.1.0.70", "error"),
+        ("tensorflow==2.17.1", "nvidia-cudnn-cu12==9.1.0.70", "passed"),
+    ],
+)
+def test_two_requirements_of_one_file(first: str, second: str, expected: str) -> None:
+    """No version meets both; ranges that leave a way are no contradiction."""
+    assert outcome("KD311", asked(first, second)) == expected
+
+
+def test_two_files_need_not_agree() -> None:
+    """Files of different purposes may pin different versions."""
+    rows = [
+        {"requirement": "tensorflow==2.15.1", "where": "train/requirements.txt:1"},
+        {"requirement": "tensorflow==2.16.1", "where": "serve/requirements.txt:1"},
+    ]
+    assert outcome("KD311", change(asked(), {"software.requested": rows})) == "passed"
+
+
+def test_what_is_installed_was_resolved() -> None:
+    """A request that the installed packages meet is no question any more."""
+    snapshot = change(asked("tensorflow-gpu==2.10.1"), {"software.packages": packages("tensorflow-gpu 2.10.1")})
+    assert outcome("KD311", snapshot) == "passed"
+
+
+def test_nothing_is_known() -> None:
+    """Nobody told what was asked for; nothing was asked for; the Python that decides is not known."""
+    assert outcome("KD311", change(asked(), {"software.requested": Drop})) == "skipped"
+    assert outcome("KD311", asked()) == "inapplicable"
+    assert (
+        outcome("KD311", change(asked("tensorflow[and-cuda]==2.14.1"), {"software.python.version": Drop})) == "passed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("requirement", "python", "words"),
+    [
+        ("tensorflow-gpu==2.12.0", "3.11.9", "tensorflow[and-cuda]"),
+        ("tensorflow[and-cuda]==2.15.0", "3.11.9", "tensorflow[and-cuda]==2.15.1"),
+        ("tensorflow[and-cuda]==2.14.1", "3.11.9", "tensorflow[and-cuda]==2.15.1"),
+        ("tensorflow==2.14.9", "3.11.9", "tensorflow==2.14.1"),
+    ],
+)
+def test_the_fix_names_what_exists(requirement: str, python: str, words: str) -> None:
+    """The nearest request that can be met."""
+    assert words in fix("KD311", asked(requirement, python=python))
+
+
+def test_the_message_names_the_reason() -> None:
+    """Not the package that fails somewhere in the resolver, but why."""
+    assert "tensorrt-libs==8.6.1" in message("KD311", asked("tensorflow[and-cuda]==2.15.0"))
