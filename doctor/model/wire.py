@@ -162,10 +162,21 @@ def _remove(raw: dict[str, Any], place: Path_, why: str, missing: dict[Path_, st
         return
     if isinstance(exact[-1], int):
         del node[exact[-1]]
-        dropped.add(".".join(str(step) for step in exact[:-1]))
+        _move_up(missing, exact)
+        dropped.add(".".join(step for step in exact[:-1] if isinstance(step, str)))
     else:
         node.pop(exact[-1], None)
         missing[exact] = why
+
+
+def _move_up(missing: dict[Path_, str], item: Path_) -> None:
+    """After a list item is dropped: what was noted of it goes, what was noted of later items moves up by one."""
+    depth, (*head, index) = len(item) - 1, item
+    for place in [p for p in missing if len(p) > depth and list(p[:depth]) == head and isinstance(p[depth], int)]:
+        why = missing.pop(place)
+        if place[depth] > index:
+            moved = (*head, place[depth] - 1, *place[depth + 1 :])
+            missing[moved] = why
 
 
 def _by_section(raw: dict[str, Any], missing: dict[Path_, str]) -> tuple[Snapshot, dict[Path_, str]]:
@@ -196,7 +207,13 @@ def _mark(node: Any, place: Path_, why: str, path: str = "") -> Any:
     value = getattr(node, step)
     if rest:
         return msgspec.structs.replace(node, **{step: _mark(value, rest, why, here)})
+    if not isinstance(_default(type(node), step), (Missing, Facts)):
+        return node  # never missing: it keeps its default
     return msgspec.structs.replace(node, **{step: _all_missing(value, here, why)})
+
+
+def _default(kind: type[Facts], field: str) -> Any:
+    return next(f.default for f in msgspec.structs.fields(kind) if f.name == field)
 
 
 def _all_missing(value: Any, path: str, why: str) -> Any:

@@ -39,6 +39,31 @@ def test_item_of_a_wrong_shape_makes_the_list_partial() -> None:
     assert "software.packages" in snapshot.partial
 
 
+def test_mistakes_in_several_items_do_not_move_to_others() -> None:
+    """Items that are dropped take their mistakes with them; a sound neighbour keeps its name."""
+    libraries = [{"soname": None}, {"soname": "a", "version": 3}, {"soname": 3}, {"soname": "b"}, {"x": 1}]
+    libraries += [{"soname": {"missing": "x"}}, {"soname": "c", "path": None}]
+    snapshot = decode_snapshot({"software": {"cuda": {"libraries": libraries}}})
+    found = need(snapshot.software.cuda.libraries)
+    assert [library.soname for library in found] == ["a", "b", "c"]
+    assert [isinstance(library.version, Missing) and library.version.why[:14] for library in found] == [
+        "not understood",
+        "not known",
+        "not known",
+    ]
+    assert snapshot.partial == ("software.cuda.libraries",)
+
+
+@pytest.mark.parametrize(
+    "raw", [{"subject": None}, {"subject": {"name": None, "kind": 3}}, {"derived": None, "partial": 1}]
+)
+def test_what_is_never_missing_keeps_its_default(raw: dict[str, object]) -> None:
+    """Subject and lists of paths are always there, whatever a file says."""
+    snapshot = decode_snapshot(raw)
+    assert (snapshot.subject.kind, snapshot.subject.name) == ("host", "host")
+    assert (snapshot.derived, snapshot.partial) == ((), ())
+
+
 def test_many_mistakes_do_not_discard_the_document() -> None:
     """A section full of mistakes is given up; the others are read."""
     packages = [{"version": n} for n in range(500)]
