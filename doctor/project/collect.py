@@ -81,32 +81,15 @@ class _Collection:
 
     def _images(self, file: SourceFile, kind: str) -> tuple[list[ImageUse], list[Unreadable]]:
         """What the files say in which an image is one value."""
-        from doctor.images import bake, compose, devcontainer, gitlab, kubernetes, workflows  # noqa: PLC0415
+        from doctor.images import readers  # noqa: PLC0415 (imported where a file of its kind is met)
 
-        if kind == discover.COMPOSE:
-            return compose.parse(file.text, file.path, self._compose_environment(file))
-        readers: dict[str, Callable[[str, str], tuple[list[ImageUse], list[Unreadable]]]] = {
-            discover.WORKFLOW: workflows.parse_workflow,
-            discover.ACTION: workflows.parse_action,
-            discover.GITLAB: gitlab.parse,
-            discover.DEVCONTAINER: devcontainer.parse,
-            discover.BAKE: bake.parse,
-            discover.YAML: kubernetes.parse,
-        }
-        return readers[kind](file.text, file.path) if kind in readers else ([], [])
-
-    def _compose_environment(self, file: SourceFile) -> dict[str, str]:
-        from doctor.images import compose  # noqa: PLC0415
-
-        path = posixpath.join(posixpath.dirname(file.path), ".env")
-        place = self._root / path
-        if "$" not in file.text or not place.is_file() or not place.resolve().is_relative_to(self._root.resolve()):
-            return {}
-        text = discover.read(self._root, Candidate(path, discover.COMPOSE, place.stat().st_size))
-        if isinstance(text, Unreadable):
-            self.found.unreadable.append(text)
-            return {}
-        return compose.environment(text)
+        variables: dict[str, str] | Unreadable = {}
+        if kind == discover.COMPOSE and "$" in file.text:
+            variables = readers.compose_variables(self._root, file.path)
+        if isinstance(variables, Unreadable):
+            self.found.unreadable.append(variables)
+            variables = {}
+        return readers.parse_values(file.text, file.path, kind, variables)
 
     def _dockerfile(self, file: SourceFile) -> Found:
         from doctor.images import dockerfile  # noqa: PLC0415 (imported where a file of its kind is met)
