@@ -1,0 +1,94 @@
+"""KD809: what TensorFlow reports against what the facts predict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.rules.environments import cpu_only, plain, system, wheels
+from tests.rules.machines import Drop, change, message, outcome
+
+SEEN = ["/physical_device:GPU:0"]
+
+
+def working(tensorflow: str = "2.17.1") -> dict[str, Any]:
+    """An environment of which everything is known that the GPU rules ask for, and nothing is wrong."""
+    more = {
+        "machine.pci_gpus": ["10de:1eb8"],
+        "machine.devices": ["/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm"],
+        "machine.driver": {
+            "present": True,
+            "version": "570.124.06",
+            "cuda_version": "12.8",
+            "kernel_module_version": "570.124.06",
+            "libcuda_version": "570.124.06",
+        },
+        "software.cuda.compat_driver": False,
+        "software.tensorflow.compute_capabilities": ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"],
+    }
+    return change(wheels(tensorflow), more)
+
+
+def tried(snapshot: dict[str, Any], **observed: Any) -> dict[str, Any]:
+    """The same with what `--try` saw."""
+    return change(snapshot, {"software.tensorflow.observed": observed})
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        tried(working(), gpus=SEEN, version="2.17.1", signal=None, error=None),
+        tried(plain(), gpus=[], version="2.17.1"),
+        tried(change(working(), {"software.environment": {"CUDA_VISIBLE_DEVICES": "-1"}}), gpus=[]),
+        tried(system("2.15.1", "11.8", "8.9.4"), gpus=[]),
+    ],
+    ids=["gpu", "no cuda", "hidden", "another cuda"],
+)
+def test_prediction_and_observation_agree(snapshot: dict[str, Any]) -> None:
+    """A GPU where nothing is wrong, none where a rule says why."""
+    assert outcome("KD809", snapshot) == "passed"
+
+
+def test_a_gpu_that_was_said_to_be_impossible() -> None:
+    """TensorFlow uses a GPU although its libraries are of another version: a rule is wrong, and is named."""
+    assert "KD202" in message("KD809", tried(system("2.15.1", "11.8", "8.9.4"), gpus=SEEN))
+
+
+def test_no_gpu_and_no_reason() -> None:
+    """Everything fits, and TensorFlow sees none."""
+    assert "nothing in the facts prevents it" in message("KD809", tried(working(), gpus=[]))
+
+
+def test_no_prediction_without_the_facts() -> None:
+    """Where a rule lacks a fact, nothing was predicted."""
+    assert outcome("KD809", tried(change(working(), {"software.cuda.libraries": Drop}), gpus=[])) == "skipped"
+
+
+def test_no_gpu_on_a_machine_without_one() -> None:
+    """Nothing to see, nothing seen."""
+    assert outcome("KD809", tried(cpu_only(plain()), gpus=[])) == "inapplicable"
+
+
+def test_another_version_was_imported() -> None:
+    """The files say one version, the import another: another interpreter, or a path before."""
+    assert "2.18.0 was imported" in message("KD809", tried(working(), gpus=SEEN, version="2.18.0"))
+
+
+@pytest.mark.parametrize(("key", "value"), [("signal", "SIGSEGV"), ("error", "ImportError: no module named foo")])
+def test_an_import_that_fails_without_a_reason(key: str, value: str) -> None:
+    """It died, and no rule said that it would."""
+    assert value in message("KD809", tried(working(), **{key: value}))
+
+
+def test_an_import_that_fails_for_a_known_reason() -> None:
+    """NumPy 2 under TensorFlow 2.17: the failure was predicted."""
+    snapshot = working()
+    rows = [{**p, "version": "2.0.2"} if p["name"] == "numpy" else p for p in snapshot["software"]["packages"]]
+    failed = tried(change(snapshot, {"software.packages": rows}), error="ImportError: _ARRAY_API not found")
+    assert outcome("KD809", failed) == "passed"
+
+
+def test_not_tried() -> None:
+    """Nobody started TensorFlow."""
+    assert outcome("KD809", working()) == "skipped"
