@@ -14,6 +14,7 @@ from doctor.canary.record import InitializerProbe, Record
 # The scale of an initializer whose spread is within 3 % of it; the closest two (glorot and lecun here) are 11 % apart.
 _SCALE_TOLERANCE = 0.03
 _FLOAT32_BITS = 24
+_BFLOAT16_PRECISION = 2.0**-8
 
 
 class Cause(msgspec.Struct, frozen=True, rename={"from_": "from"}):
@@ -45,7 +46,7 @@ def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
         ("layer", ("layer.relu", "layer.softmax", "layer.none", "identity"), _layers),
     ):
         evidence = tuple(f"probes.{name}" for name in probes if name in fired)
-        configured = _configured(a, b, what)
+        configured = _configured(a, b, what, rounded=precision is not None)
         # In another precision every probe fires: only what is also configured otherwise is a cause of its own.
         if evidence and (precision is None or configured):
             found.append(Cause(what, *(configured or describe(a, b)), evidence=evidence))
@@ -132,9 +133,14 @@ def _rounds_only(a: Record, b: Record) -> bool:
     return bool(whole) and all(x == y for x, y in whole)
 
 
-def _configured(a: Record, b: Record, what: str) -> tuple[str, str] | None:
-    """What two configurations say differently of one component, as words; None where they agree."""
+def _configured(a: Record, b: Record, what: str, rounded: bool = False) -> tuple[str, str] | None:
+    """What two configurations say differently of one component, as words; None where they agree.
+
+    `rounded`: numbers that are the same but for another number format do not count.
+    """
     found = dict(changes(a.config.get(what), b.config.get(what)))
+    if rounded:
+        found = {key: values for key, values in found.items() if not _same_number(*values)}
     if what == "layer":
         for key in [key for key in found if key == "dtype" or key.endswith("_initializer")]:
             del found[key]
@@ -145,6 +151,10 @@ def _configured(a: Record, b: Record, what: str) -> tuple[str, str] | None:
     if not found:
         return None
     return _settings(found, 0), _settings(found, 1)
+
+
+def _same_number(x: Plain, y: Plain) -> bool:
+    return isinstance(x, float) and isinstance(y, float) and abs(x - y) <= _BFLOAT16_PRECISION * max(abs(x), abs(y))
 
 
 def _settings(found: dict[str, tuple[Plain, Plain]], side: int) -> str:
@@ -165,6 +175,10 @@ def _initializers(a: Record, b: Record, distances: Distances) -> tuple[str, str]
         ranges = [record.probes.initializer.bias for record in (a, b)]
         return f"bias in {ranges[0]}", f"bias in {ranges[1]}"
     names = [initializer_name(record.probes.initializer) for record in (a, b)]
+    names = [
+        name if record.probes.seed.varies or not record.probes.seed.honoured else f"{name} with a seed of its own"
+        for name, record in zip(names, (a, b), strict=True)
+    ]
     if names[0] != names[1]:
         return names[0], names[1]
     spreads = [

@@ -79,7 +79,8 @@ def measure(a: Record, b: Record) -> Distances:
         pinned={stage: pinned[stage] for stage in STAGES},
         default=default if same_draws else {"init": default["init"]},
         probes=_probe_distances(a.probes, b.probes),
-        initializer=_initializer_differences(a.probes.initializer, b.probes.initializer),
+        initializer=_initializer_differences(a.probes.initializer, b.probes.initializer)
+        + _fixed_draws(a.probes, b.probes),
         same_draws=same_draws,
     )
 
@@ -177,6 +178,12 @@ def _largest(first: Sequence[float | None], second: Sequence[float | None], floo
 def _absolute(first: Sequence[float | None], second: Sequence[float | None]) -> Iterable[float]:
     for x, y in zip(first, second, strict=False):
         yield (0.0 if x is y else math.inf) if x is None or y is None else abs(x - y)
+
+
+def _fixed_draws(a: Probes, b: Probes) -> tuple[str, ...]:
+    """Whether one of two initializers has a seed of its own, where seeding itself works."""
+    works = a.seed.honoured and b.seed.honoured
+    return ("fixed",) if works and a.seed.varies != b.seed.varies else ()
 
 
 def _initializer_differences(a: InitializerProbe, b: InitializerProbe) -> tuple[str, ...]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import hashlib
 import io
 import json
 import math
-import os
 import sys
 import tokenize
 import zlib
@@ -21,6 +19,7 @@ from typing import Any
 import msgspec
 
 from doctor.errors import DocumentError
+from doctor.io.files import write_atomically
 from doctor.model.wire import parse_document
 
 PROTOCOL = 1
@@ -153,15 +152,16 @@ class InitializerProbe(Part, frozen=True):
 
 
 class SeedProbe(Part, frozen=True):
-    """Whether one seed drawn twice gives the same weights, and another seed other ones."""
+    """Whether one seed drawn twice gives the same weights, another seed other ones, and other plain random numbers."""
 
     repeats: bool
     varies: bool
+    stream_varies: bool = True
 
     @property
     def honoured(self) -> bool:
-        """Whether seeds do what they are for."""
-        return self.repeats and self.varies
+        """Whether seeding does what it is for; an initializer with a seed of its own is no matter of seeding."""
+        return self.repeats and (self.varies or self.stream_varies)
 
 
 class Probes(Part, frozen=True):
@@ -329,21 +329,14 @@ def save_record(record: Record, path: Path) -> None:
     """Write a record whole or not at all.
 
     Raises:
-        DocumentError: the folder cannot be written to.
+        UsageError: the place cannot be written to.
     """
-    data = json.dumps(record.document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        raise DocumentError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
+    write_atomically(path, encode_record(record))
+
+
+def encode_record(record: Record) -> bytes:
+    """The document as it stands on disk: one line of JSON."""
+    return json.dumps(record.document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def sealed(document: dict[str, Any]) -> dict[str, Any]:

@@ -469,12 +469,17 @@ class Probes(object):
         return found
 
     def seed(self) -> Dict[str, Any]:
-        """One seed drawn twice, and another one."""
-        draws = []
+        """One seed drawn twice, and another one; and whether that other one reaches TensorFlow's own numbers."""
+        tf, draws, plain_draws = self.framework.tf, [], []
         for value in (12345, 12345, 54321):
             self.framework.seed(value)
             draws.append(digest(*[as_float32(weight) for weight in self._larger()]))
-        return {"repeats": draws[0] == draws[1], "varies": draws[1] != draws[2]}
+            plain_draws.append(digest(tf.random.uniform([16]).numpy()))
+        return {
+            "repeats": draws[0] == draws[1],
+            "varies": draws[1] != draws[2],
+            "stream_varies": plain_draws[1] != plain_draws[2],
+        }
 
     def _larger(self) -> List[Any]:
         layer = self.framework.keras.layers.Dense(96)
@@ -677,7 +682,8 @@ class Stack(object):
             batch.set_shape([BATCH])
             labels = tf.broadcast_to(tf.gather(self.train_y, batch), [count, BATCH])
             with tf.GradientTape() as tape:
-                losses = tf.reduce_mean(self.loss(labels, self._forward(tf.gather(self.train_x, batch))), axis=-1)
+                losses = self.loss(labels, self._forward(tf.gather(self.train_x, batch)))
+                losses = tf.reduce_mean(tf.cast(losses, tf.float32), axis=-1)
                 loss = tf.reduce_sum(losses)
             gradients = tape.gradient(loss, self.stacked)
             self.optimizer.apply_gradients(zip(gradients, self.stacked))
@@ -712,9 +718,7 @@ def score(probabilities: Any, labels: Any) -> Dict[str, Any]:
     return {"accuracy": float((probabilities.argmax(-1) == labels).mean()), "nll": nll}
 
 
-def seed_entry(  # noqa: PLR0917 -- one call site a kind of training
-    seed: int, initial: Any, rows: Any, output: Any, final: Any, labels: Any
-) -> Dict[str, Any]:
+def seed_entry(seed: int, initial: Any, rows: Any, output: Any, final: Any, labels: Any) -> Dict[str, Any]:
     """What the record keeps of one seed; predictions are kept as their distance to the label, which packs well."""
     predicted = output.argmax(-1).astype(np.int64)
     return {
@@ -1026,20 +1030,13 @@ def reference_step(loop: Loop, data: Data) -> Dict[str, Any]:
 
 def train_seeds(loop: Loop, data: Data, stages: Dict[str, Any], drawn: List[Any], force_loop: bool) -> Tuple[Any, Any]:
     """The accuracy of every seed, by the stacked training where it agrees with the real loop, else by that loop."""
-    framework = loop.framework
-    stack = Stack(framework, data, drawn)
-    entries = stack.run()
-    arm = stages["default"]
-    looped = np.frombuffer(zlib.decompress(base64.b64decode(arm["final"]["raw"])), "<f4")
-    initial = np.concatenate([as_float32(weight).ravel() for weight in drawn[0]])
-    stacked = np.concatenate([as_float32(weight).ravel() for weight in stack.first_final])
-    apart = relative([stacked.astype(np.float64) - initial], [looped.astype(np.float64) - initial])
-    # A sample on the boundary of two classes may fall to either side by rounding alone.
-    same_hits = all(
-        abs(one["accuracy"] - other["accuracy"]) * TEST <= 2 for one, other in zip(entries[0]["epochs"], arm["epochs"])
-    )
-    faithful = same_hits and apart is not None and apart <= STACKED_TOLERANCE
-    training = {"by": "stacked", "apart": apart, "same_hits": same_hits}
+    training = {"by": "stacked"}  # type: Dict[str, Any]
+    try:
+        entries = stacked_seeds(loop, data, stages["default"], drawn, training)
+        faithful = training["same_hits"] and training["apart"] is not None and training["apart"] <= STACKED_TOLERANCE
+    except Exception as error:  # an environment changed in a way that the short cut cannot follow
+        faithful = False
+        training["stacked_error"] = describe(error)[:300]
     if faithful and not force_loop:
         return entries, training
     training["by"] = "loop"
@@ -1048,6 +1045,21 @@ def train_seeds(loop: Loop, data: Data, stages: Dict[str, Any], drawn: List[Any]
         progress("seeds", seed=at + 1, of=len(drawn), by="loop")
         looped_entries.append(loop.seed(FIRST_SEED + at, weights))
     return looped_entries, training
+
+
+def stacked_seeds(loop: Loop, data: Data, arm: Any, drawn: List[Any], training: Dict[str, Any]) -> Any:
+    """All seeds by the stacked training; how far its first one is from the real loop's goes into `training`."""
+    stack = Stack(loop.framework, data, drawn)
+    entries = stack.run()
+    looped = np.frombuffer(zlib.decompress(base64.b64decode(arm["final"]["raw"])), "<f4")
+    initial = np.concatenate([as_float32(weight).ravel() for weight in drawn[0]])
+    stacked = np.concatenate([as_float32(weight).ravel() for weight in stack.first_final])
+    training["apart"] = relative([stacked.astype(np.float64) - initial], [looped.astype(np.float64) - initial])
+    # A sample on the boundary of two classes may fall to either side by rounding alone.
+    training["same_hits"] = all(
+        abs(one["accuracy"] - other["accuracy"]) * TEST <= 2 for one, other in zip(entries[0]["epochs"], arm["epochs"])
+    )
+    return entries
 
 
 def measure(arguments: Dict[str, Any]) -> Dict[str, Any]:
