@@ -244,8 +244,33 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
             count += 1
             if count <= _MOST:
                 yield _conflict(case, owner, requirement, target, have)
+    for finding in _undeclared(case, installed):
+        count += 1
+        yield finding
     if not count and not complete and not any(known(p.requires) is not None for p in packages):
         case.complete(PACKAGES)
+
+
+def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
+    """What TensorFlow is known not to work with, though nobody declares it, and no rule of its own says it."""
+    text, tensorflow = reqs.tensorflow_version(case), reqs.tensorflow_package(case)
+    if text is None or reqs.foreign(tensorflow):
+        return
+    for name, package in installed.items():
+        have = known(package.version)
+        rows = broken_bounds(text, name, have) if have and name not in ("numpy", "protobuf", "keras") else ()
+        for row in rows[:1]:
+            yield Finding(
+                f"{'TensorFlow' if row.fatal else 'a part of TensorFlow'} {text} needs {name}{row.works}, though it does "
+                f"not say so, and {have} is installed",
+                confidence=Confidence.MEDIUM,
+                effect=row.symptom,
+                fix=reqs.install(case, f"{name}{row.works}", package=package),
+                verify=IMPORT,
+                evidence=evidence(case, tensorflow or "software.tensorflow.version", package),
+                likely=0.6,
+                thing=f"tensorflow,{name}",
+            )
 
 
 def _conflict(case: Case, owner: Package, requirement: Requirement, target: Package | None, have: str) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -52,6 +53,13 @@ def requirement_unresolvable(case: Case) -> Iterator[Finding]:
             yield _unresolvable(case, wanted, row.why, f"{reqs.install(case, _fitting(case, row.instead))}")
         elif (why := _pins_nothing(case, wanted, python) or _never_existed(wanted)) is not None:
             yield _unresolvable(case, wanted, why[0], reqs.install(case, why[1]))
+        elif (why := _no_such_extra(case, wanted)) is not None:
+            yield msgspec.structs.replace(
+                _unresolvable(case, wanted, why[0], why[1]),
+                message=f"{shown(wanted)} brings no CUDA: {why[0]}",
+                effect="pip installs TensorFlow without CUDA, and only warns",
+                severity=Severity.WARNING,
+            )
         elif (why := _extra_elsewhere(case, wanted)) is not None:
             yield _unresolvable(case, wanted, why[0], why[1])
     yield from _contradictions(case, rows)
@@ -143,6 +151,17 @@ def _never_existed(wanted: Asked) -> tuple[str, str] | None:
     instead = near[-1] if near else newest_release().version
     extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
     return "that release was never made", f"tensorflow{extras}=={instead}"
+
+
+def _no_such_extra(case: Case, wanted: Asked) -> tuple[str, str] | None:
+    """``and-cuda`` of releases that have no such extra."""
+    candidates = [r for v in candidates_of(wanted) if (r := tensorflow_release(v))]
+    if wanted.name != "tensorflow" or "and-cuda" not in wanted.extras or not candidates:
+        return None
+    if any("and-cuda" in release.extras for release in candidates):
+        return None
+    first = next(release.version for release in releases() if "and-cuda" in release.extras)
+    return f"the extra and-cuda exists from {first} on", reqs.install(case, "tensorflow[and-cuda]")
 
 
 def _extra_elsewhere(case: Case, wanted: Asked) -> tuple[str, str] | None:

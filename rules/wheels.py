@@ -111,7 +111,7 @@ def _tensorflow_pins(case: Case, tensorflow: Package) -> Pins:
 
 
 def _other_pins(case: Case, other: Package) -> Pins | None:
-    told = _nvidia(reqs.declared(case, other, frozenset({"with-cuda"})))
+    told = _nvidia(reqs.declared(case, other, frozenset({"with-cuda", "with_cuda"})))
     if told:
         return Pins(other, told)
     if known(other.requires) is not None:

@@ -212,6 +212,10 @@ class TestConflicts:
         assert code in codes
         assert "KD309" not in codes
 
+    def test_undeclared_bounds_of_other_packages(self) -> None:
+        """h5py 3 under a TensorFlow that reads its texts as bytes: nobody declares it."""
+        assert "a part of TensorFlow 2.1.0 needs h5py<3" in message("KD309", with_version("2.1.0", h5py="3.1.0", numpy="1.18.5"))
+
     def test_conda_packages_name_others(self) -> None:
         """Names of conda packages differ from those of the index: only versions are compared."""
         rows = [

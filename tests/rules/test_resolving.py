@@ -29,7 +29,7 @@ from tests.rules.machines import Drop, change, fix, message, outcome
         ("tensorflow[and-cuda]==2.14.1", "3.10.9", {}, "passed"),
         ("tensorflow[and_cuda]==2.14.0", "3.11.9", {}, "error"),
         ("tensorflow[and-cuda]>=2.14", "3.11.9", {}, "passed"),
-        ("tensorflow[and-cuda]==2.13.1", "3.11.9", {}, "passed"),
+        ("tensorflow[and-cuda]==2.13.1", "3.11.9", {}, "warning"),
         ("tensorflow[and-cuda]==2.21.0", "3.11.9", {"os": "windows"}, "error"),
         ("tensorflow[and-cuda]", "3.11.9", {"os": "darwin", "architecture": "arm64"}, "error"),
         ("tensorflow[and-cuda]==2.21.0", "3.11.9", {"architecture": "aarch64"}, "passed"),

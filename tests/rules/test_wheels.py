@@ -59,6 +59,14 @@ def test_the_extra_was_asked_for() -> None:
     assert finding.confidence.value == "low"
 
 
+def test_jax_beside_exact_pins() -> None:
+    """jax's plug-in wants cuDNN 9.8, TensorFlow 2.19 pins 9.3: apart; the ranges of 2.20 leave a way."""
+    apart = replaced(wheels("2.19.1"), jax="0.7.0", jax_cuda12_plugin="0.7.0")
+    assert "nvidia-cudnn-cu12" in message("KD208", apart)
+    together = replaced(wheels("2.20.0"), jax="0.7.0", jax_cuda12_plugin="0.7.0", nvidia_cudnn_cu12="9.10.2.21")
+    assert outcome("KD208", replaced(together, nvidia_cuda_nvcc_cu12="12.9.86")) == "passed"
+
+
 def test_torch_for_another_cuda_and_for_the_cpu() -> None:
     """torch for CUDA 13 pins other packages, and torch+cpu none."""
     assert outcome("KD208", replaced(wheels("2.19.1"), torch="2.11.0")) == "passed"
