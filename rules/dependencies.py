@@ -261,8 +261,8 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
         rows = broken_bounds(text, name, have) if have and name not in ("numpy", "protobuf", "keras") else ()
         for row in rows[:1]:
             yield Finding(
-                f"{'TensorFlow' if row.fatal else 'a part of TensorFlow'} {text} needs {name}{row.works}, though it does "
-                f"not say so, and {have} is installed",
+                f"{'TensorFlow' if row.fatal else 'a part of TensorFlow'} {text} needs {name}{row.works}, "
+                f"though it does not say so, and {have} is installed",
                 confidence=Confidence.MEDIUM,
                 effect=row.symptom,
                 fix=reqs.install(case, f"{name}{row.works}", package=package),
