@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from doctor.case import Case
@@ -179,6 +181,12 @@ def cuda_state(case: Case) -> State:
     )
 
 
+@functools.lru_cache(maxsize=1024)
+def _library_of(soname: str) -> str | None:
+    """The table's answer, kept: every library of a snapshot is held against every row."""
+    return table.library_of_soname(soname)
+
+
 def _runtime_package(case: Case, rows: tuple[table.Library, ...]) -> bool:
     """Whether pip or conda brought the right runtime, whatever the list of libraries says."""
     if any(row.wheel and case.package(row.wheel) for row in rows if row.library == "cudart"):
@@ -201,7 +209,7 @@ def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> O
         if library.soname.lower() == name.lower():
             bad = known(library.loadable) is False or known(library.on_path) is False
             (unusable if bad else usable).append((index, library))
-        elif table.library_of_soname(library.soname) == row.library:
+        elif _library_of(library.soname) == row.library:
             others.append((index, library))
     return Opened(row, name, tuple(usable), tuple(unusable), tuple(others))
 
