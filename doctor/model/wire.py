@@ -172,11 +172,15 @@ def _remove(raw: dict[str, Any], place: Path_, why: str, missing: dict[Path_, st
 def _move_up(missing: dict[Path_, str], item: Path_) -> None:
     """After a list item is dropped: what was noted of it goes, what was noted of later items moves up by one."""
     depth, (*head, index) = len(item) - 1, item
-    for place in [p for p in missing if len(p) > depth and list(p[:depth]) == head and isinstance(p[depth], int)]:
+    for place in [p for p in missing if len(p) > depth and list(p[:depth]) == head and _at_or_after(p[depth], index)]:
         why = missing.pop(place)
         if place[depth] > index:
             moved = (*head, place[depth] - 1, *place[depth + 1 :])
             missing[moved] = why
+
+
+def _at_or_after(step: Any, index: int) -> bool:
+    return isinstance(step, int) and step >= index
 
 
 def _by_section(raw: dict[str, Any], missing: dict[Path_, str]) -> tuple[Snapshot, dict[Path_, str]]:
@@ -218,12 +222,12 @@ def _default(kind: type[Facts], field: str) -> Any:
 
 def _all_missing(value: Any, path: str, why: str) -> Any:
     """A section of which nothing is known for one reason, or the missing fact itself."""
-    if isinstance(value, Facts):
-        return msgspec.structs.replace(
-            value,
-            **{field: _all_missing(getattr(value, field), f"{path}.{field}", why) for field in value.__struct_fields__},
-        )
-    return Missing(path, why)
+    if not isinstance(value, Facts):
+        return Missing(path, why)
+    fields = [f.name for f in msgspec.structs.fields(type(value)) if isinstance(f.default, (Missing, Facts))]
+    return msgspec.structs.replace(
+        value, **{name: _all_missing(getattr(value, name), f"{path}.{name}", why) for name in fields}
+    )
 
 
 def to_builtins(snapshot: Snapshot) -> dict[str, Any]:
