@@ -1,9 +1,9 @@
 """Time kdoctor beside what a user would use instead, in one run, and print the ratios.
 
-    python benchmarks/scan.py --environment PATH/TO/TENSORFLOW/VENV [--env-doctor PATH/TO/env-doctor] [--cases CASES.jsonl]
+    python benchmarks/scan.py --environment TENSORFLOW_VENV [--env-doctor SCRIPT] [--cases CASES.jsonl]
 
-Wall time in milliseconds (median of the runs) and peak resident memory in MiB of each command, all on this machine, one after
-the other. The environment should hold 100 distributions or more; the script says how many it found.
+Wall time in milliseconds (median of the runs) and peak resident memory in MiB of each command, all on this machine,
+one after the other. The environment should hold 100 distributions or more; the script says how many it found.
 """
 
 from __future__ import annotations

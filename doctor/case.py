@@ -94,7 +94,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Two cases side by side: ``a`` before or here, ``b`` after or there; ``drift``: the canary's verdict, if it ran."""
+    """Two cases side by side: ``a`` before or here, ``b`` after or there; ``drift``: the canary's verdict, if any."""
 
     a: Case
     b: Case

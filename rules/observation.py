@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor import catalogue
-from doctor.model.facts import Inapplicable, Unknown, applies, known, need
+from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Rule, Severity, rule
 
@@ -62,7 +62,8 @@ def observation_contradicts(case: Case) -> Iterator[Finding]:
             found,
         )
     elif not gpus and not found:
-        applies(bool(nvidia_hardware(case)), "no GPU was predicted, and none was seen")
+        if not nvidia_hardware(case):
+            return  # none was predicted, and none was seen
         build = tensorflow_facts(case)
         if build.cuda_build is None:
             need(case.software.tensorflow.cuda_build)

@@ -1,10 +1,10 @@
-"""Fixtures that every test may use, and the rule for real parts: skipped with its reason, failed under KDOCTOR_E2E=1."""
+"""Fixtures for every test, and the rule for real parts: skipped with the reason, failed under KDOCTOR_E2E=1."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(autouse=True)
-def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own for each test, so that nobody's configuration decides a test."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
@@ -23,7 +23,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     for name in [n for n in os.environ if n.startswith("KDOCTOR_") and n not in _TEST_SWITCHES]:
         monkeypatch.delenv(name)
-    yield home
+    return home
 
 
 _TEST_SWITCHES = {"KDOCTOR_E2E", "KDOCTOR_TF_ENVS", "KDOCTOR_TEST_PYTHONS"}

@@ -1,6 +1,7 @@
 """Known and missing facts.
 
-A field of a snapshot is ``Maybe[T]``: either a ``T`` or a :class:`Missing` that says which fact it is and why it is not known.
+A field of a snapshot is ``Maybe[T]``: either a ``T`` or a :class:`Missing` that says which fact it is and why it is not
+known.
 ``false``, an empty list and an empty text are knowledge ("looked, and there is none"), never a missing fact.
 """
 
@@ -45,7 +46,7 @@ class Missing:
 
 
 if TYPE_CHECKING:
-    Maybe = Union[T, Missing]
+    Maybe = Union[T, Missing]  # noqa: UP007 -- a generic alias
 else:
 
     class Maybe:

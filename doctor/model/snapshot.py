@@ -45,7 +45,7 @@ class Driver(Facts, frozen=True):
 
 
 class Gpu(Facts, frozen=True):
-    """One GPU, as NVML names it. ``memory_mib`` in MiB; ``mig``: Multi-Instance GPU mode is on, with ``mig_devices`` parts.
+    """One GPU, as NVML names it. ``memory_mib`` in MiB; ``mig``: Multi-Instance GPU mode, in ``mig_devices`` parts.
 
     ``error``: what NVML said where it would not speak of this GPU.
     """
@@ -272,7 +272,7 @@ class Project(Facts, frozen=True):
 
 
 class Subject(Facts, frozen=True):
-    """What a snapshot speaks of. ``kind``: host, interpreter, image, container or archive; ``collected``: static, run, remote."""
+    """What a snapshot speaks of (host, interpreter, image, container, archive), and how it was ``collected``."""
 
     kind: str = "host"
     name: str = "host"

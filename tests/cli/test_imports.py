@@ -36,7 +36,8 @@ finally:
 def loaded(*arguments: str, cwd: Path) -> set[str]:
     """The top-level modules that are loaded when the command ends."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    run = subprocess.run([sys.executable, "-c", RUN, *arguments], cwd=cwd, env=env, capture_output=True, text=True)
+    command = [sys.executable, "-c", RUN, *arguments]
+    run = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     line = next(line for line in run.stderr.splitlines() if line.startswith("modules:"))
     return set(json.loads(line.removeprefix("modules:")))
 
