@@ -334,15 +334,13 @@ def _answered(images: list[Use], fact: str) -> Iterator[Use]:
     """
     unknown: str | None = None
     for use in images:
-        if use.registry is not None and use.registry.get(fact) is not None and not _refused(use):
+        answer = use.registry or {}
+        if answer.get(fact) is not None and (fact != "outcome" or answer[fact] in ("ok", "not-found")):
             yield use
         elif use.registry is None:
             unknown = unknown or "the registry was not asked"
-        elif use.registry.get("outcome") != "not-found":
-            unknown = unknown or f"{use.short}: {use.registry.get('outcome') or 'no answer'}"
+        elif answer.get("outcome") != "not-found":
+            why = answer.get("missing") or answer.get("why") or answer.get("outcome") or "no answer"
+            unknown = unknown or f"{use.short}: {why}"
     if unknown is not None:
         raise Unknown(f"project.images.registry.{fact}", unknown)
-
-
-def _refused(use: Use) -> bool:
-    return (use.registry or {}).get("outcome") in ("no-access", "no-network")
