@@ -214,7 +214,8 @@ class TestConflicts:
 
     def test_undeclared_bounds_of_other_packages(self) -> None:
         """h5py 3 under a TensorFlow that reads its texts as bytes: nobody declares it."""
-        assert "a part of TensorFlow 2.1.0 needs h5py<3" in message("KD309", with_version("2.1.0", h5py="3.1.0", numpy="1.18.5"))
+        snapshot = with_version("2.1.0", h5py="3.1.0", numpy="1.18.5")
+        assert "a part of TensorFlow 2.1.0 needs h5py<3" in message("KD309", snapshot)
 
     def test_conda_packages_name_others(self) -> None:
         """Names of conda packages differ from those of the index: only versions are compared."""
