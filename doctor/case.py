@@ -99,3 +99,10 @@ class Comparison(msgspec.Struct, frozen=True):
     a: Case
     b: Case
     drift: dict[str, Any] | None = None
+
+
+class CanaryRun(msgspec.Struct, frozen=True):
+    """One environment's canary judged alone; ``facts``: what ``doctor.canary.alone.run_alone`` says of its record."""
+
+    name: str
+    facts: dict[str, Any]

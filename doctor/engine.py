@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from doctor.case import Case, Comparison
+from doctor.case import CanaryRun, Case, Comparison
 from doctor.model.facts import Inapplicable, Unknown
 from doctor.model.report import Finding, NotApplied, Passed, Severity, Skip
 from doctor.rule import Rule
@@ -31,14 +31,18 @@ class Outcome(msgspec.Struct):
 
 
 def judge(
-    case: Case | Comparison, rules: Iterable[Rule], *, subject: str | None = None, machine: str | None = None
+    case: Case | Comparison | CanaryRun,
+    rules: Iterable[Rule],
+    *,
+    subject: str | None = None,
+    machine: str | None = None,
 ) -> Outcome:
     """Run every rule that judges this kind of case.
 
     A rule that fails in an unforeseen way is skipped and named in ``failures``: one rule's fault costs one rule.
     """
     outcome = Outcome()
-    name = subject or (case.subject.name if isinstance(case, Case) else f"{case.a.subject.name}..{case.b.subject.name}")
+    name = subject or _name(case)
     chosen = [rule for rule in rules if isinstance(case, rule.of)]
     for rule in chosen:
         _run(rule, case, outcome, name, machine)
@@ -47,7 +51,13 @@ def judge(
     return outcome
 
 
-def _run(rule: Rule, case: Case | Comparison, outcome: Outcome, subject: str, machine: str | None) -> None:
+def _name(case: Case | Comparison | CanaryRun) -> str:
+    if isinstance(case, CanaryRun):
+        return case.name
+    return case.subject.name if isinstance(case, Case) else f"{case.a.subject.name}..{case.b.subject.name}"
+
+
+def _run(rule: Rule, case: Case | Comparison | CanaryRun, outcome: Outcome, subject: str, machine: str | None) -> None:
     found: list[Finding] = []
     reason: str | None = None
     try:
