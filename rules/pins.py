@@ -55,11 +55,13 @@ def dependency_unpinned(case: Case) -> Iterator[Finding]:
             continue
         name, asked = str(row.get("name")), str(row.get("specifier") or "")
         yield Finding(
-            f"{name}{asked and ' ' + asked} is no exact version",
+            _inexact(row, name, asked),
             effect="the next install may take another release",
             fix=_exact_fix(case, row),
             verify="kdoctor scan --select KD601",
-            evidence=(Evidence("project.requirements", {"name": name, "specifier": asked}, "file"),),
+            evidence=(
+                Evidence("project.requirements", {"name": name, **({"specifier": asked} if asked else {})}, "file"),
+            ),
             location=_location(row),
             thing=name,
             severity=Severity.INFO if metadata else Severity.WARNING,
@@ -67,9 +69,16 @@ def dependency_unpinned(case: Case) -> Iterator[Finding]:
         )
 
 
+def _inexact(row: dict[str, Any], name: str, asked: str) -> str:
+    if row.get("url"):
+        return f"{name} comes from a URL without hash or commit"
+    return f"{name} {asked} allows more than one version" if asked else f"{name} is asked for without a version"
+
+
 def _exact_fix(case: Case, row: dict[str, Any]) -> str:
     name = str(row.get("name"))
-    package = case.package(name)
+    # what an image installs is not what is installed here
+    package = None if row.get("kind") == "install" else case.package(name)
     version = known(package.version) if package is not None else None
     sign = "=" if row.get("installer") in ("conda", "mamba", "micromamba", "apt") else "=="
     return f"write {name}{sign}{version or 'VERSION'}" + (", the version that is installed" if version else "")

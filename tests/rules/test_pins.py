@@ -27,9 +27,15 @@ def test_a_numeric_dependency_without_an_exact_version() -> None:
     """It fires for TensorFlow and its kin only, and names the version that is installed."""
     snapshot = project(asked("keras"), asked("requests"), packages=[{"name": "keras", "version": "3.1.0"}])
     (finding,) = compute("KD601", snapshot).findings
-    assert finding.thing == "keras"
+    assert (finding.thing, finding.message) == ("keras", "keras is asked for without a version")
     assert "keras==3.1.0" in finding.fix
     assert compute("KD601", project(asked("keras", exact=True))).passed
+    (finding,) = compute(
+        "KD601", project(asked("keras", specifier=">=3", kind="install"), **snapshot["software"])
+    ).findings
+    assert (finding.message, finding.fix) == ("keras >=3 allows more than one version", "write keras==VERSION")
+    (finding,) = compute("KD601", project(asked("keras", url="git+https://x.example/keras"))).findings
+    assert finding.message == "keras comes from a URL without hash or commit"
 
 
 def test_a_lock_file_pins_too_but_not_for_a_dockerfile() -> None:
