@@ -21,9 +21,10 @@ _LONGEST_SCRIPT = 65536
 _DEEPEST = 3
 _SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", ";;", "|&", "\n"})
 _KEYWORDS = frozenset({"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time", "fi", "done"})
-_PREFIXES = frozenset({"sudo", "env", "exec", "command", "nice", "nohup", "time"})
+_PREFIXES = frozenset({"sudo", "env", "exec", "eval", "command", "nice", "nohup", "time", "xargs"})
 _PREFIX_VALUES = frozenset({"-u", "--user", "-g", "--group", "-n"})
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "su"})
+_SUBSTITUTION = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*$")
 _PIP = re.compile(r"pip[0-9.]*$")
@@ -89,7 +90,10 @@ def _known(script: str, values: Mapping[str, str]) -> str:
 def _requirements(script: str, path: str, line: int, depth: int = 0) -> Iterator[Requirement]:
     if depth > _DEEPEST or len(script) > _LONGEST_SCRIPT or not re.search(r"\b(?:install|add|create)\b", script):
         return
-    for command in _commands(script):
+    # a substitution is a script of its own; what it prints is a word that nobody knows here
+    for match in _SUBSTITUTION.finditer(script):
+        yield from _requirements(match[1] or match[2] or "", path, line, depth + 1)
+    for command in _commands(_SUBSTITUTION.sub("$_", script)):
         words = _bare(command)
         if not words:
             continue

@@ -43,6 +43,9 @@ def parse_pyproject(file: SourceFile) -> Found:
     tables += [_table(group, "dependencies") for group in _table(poetry, "group").values() if isinstance(group, dict)]
     for table in tables:
         found.requirements += _named(table, file, places, "poetry")
+    own = project.get("name") or poetry.get("name")
+    if isinstance(own, str):  # an extra that takes in another extra of the same project asks for nothing else
+        found.requirements = [row for row in found.requirements if row.name != canonicalize_name(own)]
     return found
 
 

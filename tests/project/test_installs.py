@@ -89,3 +89,8 @@ def test_the_place_is_the_instruction() -> None:
 def test_an_unclosed_quote_does_not_hide_the_rest() -> None:
     """What shlex refuses is split at its blanks."""
     assert names("RUN echo it's && pip install numpy") == ["numpy"]
+
+
+def test_command_substitutions() -> None:
+    """What they print is not known; what they run and what stands beside them is."""
+    assert names("RUN pip install $(cat list.txt) numpy `pip install keras`") == ["keras", "numpy"]
