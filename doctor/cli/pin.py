@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 if TYPE_CHECKING:
+    from doctor.io.registry.interface import Registry
     from doctor.pin.run import Request, Result
 
 
@@ -45,7 +46,6 @@ def pin(
 ) -> None:
     """Pin images to digests: a diff, or with --write the files themselves. Everything else in them stays as it is."""
     from doctor.cli.options import leave
-    from doctor.io.registry.client import RegistryClient
     from doctor.pin.run import Request, run
     from doctor.scan import build_arguments
     from doctor.settings import load_settings
@@ -64,11 +64,17 @@ def pin(
         build_args=build_arguments(tuple(build_arg or ())),
     )
     with _asking(settings.progress) as told:
-        result = run(request, RegistryClient, told)
+        result = run(request, _registry, told)
     if not request.write:
         _show(result.diffs, exact=not check)
     _tell(result, request, quiet=settings.quiet)
     leave(result.exit_code(request))
+
+
+def _registry() -> Registry:
+    from doctor.io.registry.client import RegistryClient  # 100 ms: only where one is asked
+
+    return RegistryClient()
 
 
 @contextmanager
