@@ -159,7 +159,9 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
 def _compose(chunk: str) -> Any:
     from ruamel.yaml import YAML  # noqa: PLC0415 (80 ms: only where such a file is met)
 
-    return YAML(typ="safe", pure=True).compose(chunk)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # it is no fault, and the warning would print the file's text on stderr
+    return yaml.compose(chunk)
 
 
 def _problem(error: Any, chunk: str, line: int) -> tuple[int, str]:

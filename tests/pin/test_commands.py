@@ -112,6 +112,16 @@ def test_the_command_imports_no_more_than_it_needs(project: Path) -> None:
     assert not modules & {"docker", "tensorflow", "numpy", "sqlalchemy", "requests", "rich", "ruamel.yaml"}
 
 
+def test_an_anchor_that_is_used_again(project: Path) -> None:
+    """YAML allows it, the later one counts, and no library's warning stands on stderr."""
+    (project / "Dockerfile").unlink()
+    text = "x: &a node:1\ny: &a python:3.12\nservices:\n  a:\n    image: *a\n"
+    (project / "compose.yml").write_text(text)
+    run = kdoctor("--write", "-q", "--digests", "../map.json", cwd=project)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert (project / "compose.yml").read_text() == text.replace("3.12", f"3.12@{A}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_while_it_writes(tmp_path: Path, number: signal.Signals) -> None:
     """Every file is the old or the new one, whole; after a signal that can be handled nothing else lies about."""
