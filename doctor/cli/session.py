@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from doctor import baseline, catalogue, gate, requirements, suppression
 from doctor.case import Case
 from doctor.cli.options import Flags, leave
@@ -20,7 +22,7 @@ from doctor.io.files import write_atomically
 from doctor.model.report import Note, Report
 from doctor.model.snapshot import Snapshot
 from doctor.report import render
-from doctor.report.context import Context, terminal
+from doctor.report.context import WIDTH, for_settings
 from doctor.report.head import areas
 from doctor.settings import Settings, load_settings
 
@@ -93,16 +95,15 @@ class Session:
         for item in self.settings.format:
             name, _, file = item.partition("=")
             target = file or (self.settings.output if len(self.settings.format) == 1 else None)
-            context = Context(
-                **({"color": False} if target else terminal(color=self.settings.color)),
-                quiet=self.settings.quiet,
-                verbose=self.settings.verbose,
-                show_skipped=self.settings.show_skipped,
+            context = for_settings(
+                self.settings,
+                gate.deciding_option(self.settings),
                 header=self.header,
                 areas=tuple(head),
-                gate=gate.deciding_option(self.settings),
                 seconds=time.monotonic() - self.started,
             )
+            if target:
+                context = msgspec.structs.replace(context, color=False, unicode=True, width=WIDTH)
             text = render(name, report, context)
             if target:
                 write_atomically(Path(target), text.encode())

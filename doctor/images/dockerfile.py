@@ -110,7 +110,7 @@ class _Reading:
         self._found.problems.append(Unreadable(self._path, line, why))
 
     def _argument(self, instruction: Instruction) -> None:
-        from doctor._vendor.e2b_dockerfile_utils import parse_words  # noqa: PLC0415 (20 ms: only where one is met)
+        from e2b_dockerfile_utils import parse_words  # noqa: PLC0415 (20 ms: only where one is met)
 
         at = instruction.rest
         words = parse_words(instruction.arguments, self._found.escape)

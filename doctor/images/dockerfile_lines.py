@@ -284,7 +284,7 @@ def _flags(text: str, at: int, escape: str) -> tuple[list[Word], int]:
 
 def _markers(text: str) -> list[tuple[str, bool, bool]]:
     """The heredocs that a logical line opens: (terminator, leading tabs are cut, content is expanded)."""
-    from doctor._vendor.e2b_dockerfile_utils import ShellLex, parse_heredoc  # noqa: PLC0415 (20 ms: only where one is met)
+    from e2b_dockerfile_utils import ShellLex, parse_heredoc  # noqa: PLC0415 (20 ms: only where one is met)
 
     try:
         words = ShellLex("\\", raw_quotes=True, raw_escapes=True).process_words(text)

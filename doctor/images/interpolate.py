@@ -85,7 +85,7 @@ def expand_words(line: str, values: Mapping[str, str], escape: str = "\\") -> li
 
 
 def _lexer(word: str, values: Mapping[str, str], escape: str):  # type: ignore[no-untyped-def]
-    from doctor._vendor.e2b_dockerfile_utils import ShellLex  # noqa: PLC0415 (20 ms: only where a Dockerfile is met)
+    from e2b_dockerfile_utils import ShellLex  # noqa: PLC0415 (20 ms: only where a Dockerfile is met)
 
     _bounded(word)
     if "*" in word and "${" in word:

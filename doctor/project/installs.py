@@ -53,7 +53,7 @@ def parse(dockerfile: Dockerfile, path: str) -> list[Requirement]:
 
 
 def _remember(instruction: Instruction, values: dict[str, str], defaults: Mapping[str, str], escape: str) -> None:
-    from doctor._vendor.e2b_dockerfile_utils import parse_words  # noqa: PLC0415 (20 ms: only where one is met)
+    from e2b_dockerfile_utils import parse_words  # noqa: PLC0415 (20 ms: only where one is met)
 
     words = parse_words(instruction.arguments, escape)
     if instruction.name == "ENV" and words and "=" not in words[0]:
