@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 
 from doctor import __version__
+from doctor.cli.canary import canary
 from doctor.cli.check import check
 from doctor.cli.compare import compare
 from doctor.cli.pin import pin
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, compare, pin, rule, suggest):
+for command in (scan, check, snapshot, canary, compare, pin, rule, suggest):
     app.command()(command)
 
 

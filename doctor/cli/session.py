@@ -22,7 +22,7 @@ from doctor.io.files import write_atomically
 from doctor.model.report import Note, Report
 from doctor.model.snapshot import Snapshot
 from doctor.report import render
-from doctor.report.context import WIDTH, for_settings
+from doctor.report.context import WIDTH, Area, for_settings
 from doctor.report.head import areas
 from doctor.settings import Settings, load_settings
 
@@ -58,11 +58,13 @@ class Session:
         unmet: Sequence[Note] = (),
         notes: Sequence[Note] = (),
         extra: Sequence[Outcome] = (),
+        head: Sequence[Area] | None = None,
         **report_parts: Any,
     ) -> NoReturn:
         """Build the report, write it wherever it was asked for, and end with its exit code.
 
-        ``unmet``: named targets that could not be looked at; ``notes``: other remarks for the reader.
+        ``unmet``: named targets that could not be looked at; ``notes``: other remarks for the reader;
+        ``head``: the lines that open the screen, where they are not those of the case.
         """
         cases = [case for case, _ in judged]
         lacking = [note for case in cases for note in requirements.unmet(case, self.settings.require)]
@@ -81,7 +83,10 @@ class Session:
         )
         if self.settings.write_baseline:
             baseline.write(Path(self.settings.write_baseline), report.findings)
-        self._write(report, cases[0] if len(cases) == 1 else None)
+        case = cases[0] if len(cases) == 1 else None
+        if head is None:
+            head = areas(case, report.findings, report.skipped) if case is not None else ()
+        self._write(report, head)
         leave(report.exit_code)
 
     def compared(self, found: Compared) -> NoReturn:
@@ -90,8 +95,7 @@ class Session:
         of_pair = judge(found.pair, gate.select_rules(self.settings))
         self.finish(judged, notes=found.notes, extra=[of_pair], changes=found.changes)
 
-    def _write(self, report: Report, case: Case | None) -> None:
-        head = areas(case, report.findings, report.skipped) if case is not None else ()
+    def _write(self, report: Report, head: Sequence[Area]) -> None:
         for item in self.settings.format:
             name, _, file = item.partition("=")
             target = file or (self.settings.output if len(self.settings.format) == 1 else None)

@@ -167,6 +167,7 @@ class Report(Row, frozen=True):
     passed: tuple[Passed, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     notes: tuple[Note, ...] = ()
+    canary: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
     changes: tuple[dict[str, Any], ...] | None = None
     summary: dict[str, int] = {}

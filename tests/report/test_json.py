@@ -24,6 +24,7 @@ KEYS = [
     "passed",
     "suppressed",
     "notes",
+    "canary",
     "drift",
     "changes",
     "summary",
