@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from doctor.images import reference
 from doctor.model.facts import Unknown, applies
+from doctor.model.report import Evidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .image_rows import INDEX_HELP, Use, chosen, uses
@@ -279,8 +280,9 @@ def tag_moved(case: Case) -> Iterator[Finding]:
                 effect="the same file builds something else",
                 fix=f"kdoctor compare image:{use.name}@{before} image:{use.name}@{now}",
                 verify="kdoctor scan --select KD407",
-                evidence=use.evidence(
-                    **{"project.images.recorded.digest": before, "project.images.registry.tag_digest": now}
+                evidence=(
+                    *use.evidence(**{"project.images.registry.tag_digest": now}),
+                    Evidence("project.images.recorded.digest", before, source),
                 ),
                 location=use.location,
                 thing=use.name,

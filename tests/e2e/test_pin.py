@@ -163,7 +163,7 @@ def test_locked_then_moved_then_pinned(registry: str, project: Path, tmp_path: P
     assert new != old
     moved = found(project)["KD407"]
     assert "kdoctor.lock" in moved["message"]
-    assert {row["fact"]: row["value"] for row in moved["evidence"]}["project.images.recorded.digest"] == old
+    assert {"fact": "project.images.recorded.digest", "value": old, "source": "kdoctor.lock"} in moved["evidence"]
     assert kdoctor("pin", "--check", cwd=project).returncode == 1
     assert kdoctor("pin", "--write", cwd=project).returncode == 0
     assert (project / "Dockerfile").read_text() == f"FROM {image}@{new} AS a\nFROM a\n"
