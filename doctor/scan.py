@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from doctor.diagnosis import join
+from doctor.diagnosis import join, machine_name
 from doctor.errors import DoctorError, TargetError, UsageError
 from doctor.model.facts import Missing
 from doctor.model.report import Note
@@ -20,6 +20,7 @@ from doctor.model.wire import decode_snapshot, load_snapshot
 from doctor.targets.host import Look, look
 from doctor.targets.words import Target, parse
 
+MAX_NOTES = 5
 MAX_LOG_BYTES = 4 * 1024 * 1024
 
 
@@ -76,7 +77,7 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
                 raise
             unmet.append(Note(str(target), str(error)))
     notes = [Note("software", remark) for one in looks for remark in one.remarks]
-    notes += [Note(gap.get("path", "?"), gap.get("why", "?")) for one in looks for gap in one.gaps]
+    notes += _gap_notes([gap for one in looks for gap in one.gaps])
     snapshots = [one.snapshot for one in looks]
     if machine is not None:
         snapshots = [join(snapshot, machine) for snapshot in snapshots]
@@ -85,7 +86,7 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
     if request.log is not None:
         lines = read_log(request.log)
         snapshots = [msgspec.structs.replace(snapshot, log=lines) for snapshot in snapshots]
-    return Looked(tuple(snapshots), tuple(unmet), tuple(notes), _header(request, looks))
+    return Looked(tuple(snapshots), tuple(unmet), tuple(notes), _header(request, looks, machine))
 
 
 def _look(target: Target, request: Request, offline: bool, *, with_machine: bool) -> Look:
@@ -165,11 +166,22 @@ def read_log(path: Path) -> tuple[str, ...]:
         raise TargetError(f"{path}: the log cannot be read: {error.strerror or error}") from None
 
 
-def _header(request: Request, looks: Sequence[Look]) -> tuple[str, ...]:
+def _gap_notes(gaps: Sequence[dict[str, str]]) -> list[Note]:
+    """What could not be read of the software, the first few of it; a machine's gaps stand in its own facts."""
+    told = [gap for gap in gaps if not gap.get("path", "").startswith("machine.")]
+    notes = [Note(gap.get("path", "?"), gap.get("why", "?")) for gap in told[:MAX_NOTES]]
+    if len(told) > MAX_NOTES:
+        notes.append(Note("software", f"{len(told) - MAX_NOTES} more things could not be read"))
+    return notes
+
+
+def _header(request: Request, looks: Sequence[Look], machine: Snapshot | None) -> tuple[str, ...]:
     parts = []
     for found in looks[:1]:
-        name = found.snapshot.machine.name
-        parts.append(f"host {name}" if isinstance(name, str) else found.snapshot.subject.name)
+        if machine is not None:
+            parts.append(f"machine {machine_name(machine, str(request.machine))}")
+        else:
+            parts.append(f"host {machine_name(found.snapshot, found.snapshot.subject.name)}")
         if found.choice is not None:
             parts.append(_interpreter(found, request.folder))
     parts.append(f"project {request.folder}")
