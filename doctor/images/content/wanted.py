@@ -1,0 +1,49 @@
+"""Which files of a layer the collector is likely to read, for layers whose bodies pass by only once.
+
+A guess that saves time and never decides a fact: what is not kept is read again, or asked for, when it is wanted.
+"""
+
+from __future__ import annotations
+
+import re
+
+BUDGET = 48 << 20  # bytes kept of one image
+SMALL = 1 << 16
+_TEXTS = re.compile(
+    r"(?:\.(?:dist-info|egg-info)/(?:METADATA|PKG-INFO|WHEEL|INSTALLER|top_level\.txt|direct_url\.json|requires\.txt)"
+    r"|\.egg-info|\.pth|\.egg-link|/pyvenv\.cfg|/__editable__[^/]*\.py|/site\.py|/patchlevel\.h"
+    r"|/os-release|/ld\.so\.conf|/ld\.so\.conf\.d/[^/]+\.conf|/ld-musl-[^/]+\.path|/debian_version|/passwd"
+    r"|/keras\.json|/python/platform/build_info\.py|/core/public/version\.h"
+    r"|/cuda[^/]*/version\.(?:json|txt)|/cudnn(?:_version)?\.h|/include/cuda\.h)$"
+)
+_RECORDS = re.compile(
+    r"/(?:(?:nvidia|tensorrt|cuda|triton_nvidia|tensorflow|keras|tf|intel)[^/]*)\.dist-info/RECORD$|/ld\.so\.cache$"
+)
+_OBJECTS = re.compile(
+    r"/(?:libtensorflow[^/]*\.so[.\d]*|_?lib_pywrap_tensorflow\w*\.so|_pywrap_tensorflow_internal\.so"
+    r"|lib(?:cu|nv|nccl)[\w-]*\.so[.\d]*|libc(?:\.so\.6|-[\d.]+\.so)|ld-musl-[^/]+|s?bin/(?:python[\d.]*|dash|bash|env|busybox))$"
+)
+
+
+class Keep:
+    """A :data:`doctor.images.content.tar.Keep`: texts whole and ``head`` bytes of objects, within a budget."""
+
+    def __init__(self, head: int) -> None:
+        self.head = head
+        self.left = BUDGET
+
+    def __call__(self, name: str, size: int) -> int:
+        """The number of bytes for the file ``name`` of ``size`` bytes."""
+        place = "/" + name
+        if _TEXTS.search(place):
+            wanted = min(size, SMALL)
+        elif _RECORDS.search(place):
+            wanted = min(size, 4 << 20)
+        elif _OBJECTS.search(place):
+            wanted = min(size, self.head)
+        else:
+            return 0
+        if wanted > self.left:
+            return 0
+        self.left -= wanted
+        return wanted

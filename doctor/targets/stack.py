@@ -1,0 +1,99 @@
+"""The layers of an image, whichever way they are packed, put together into one file system."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from doctor.errors import TargetError
+from doctor.images.content import zstd
+from doctor.images.content.blob import Blob, sha256_of
+from doctor.images.content.inflate import GzipBlob
+from doctor.images.content.tar import Member, members
+from doctor.images.content.wanted import Keep
+from doctor.targets.layers import BlobReader, LayerFileSystem
+
+WORKERS = 4
+HEAD = 4096  # of objects in compressed layers: what is beyond it is inflated again
+MAX_LAYERS = 512
+_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+
+
+class Fetch(Protocol):
+    """Who brings a layer's bytes; called in a thread of its own."""
+
+    def __call__(self) -> Blob:
+        """The layer as it is packed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that can be had. ``digest``: what its packed bytes must hash to; None where nothing promises that."""
+
+    name: str
+    fetch: Fetch
+    digest: str | None = None
+
+
+def put_together(
+    layers: Sequence[Layer], stack: ExitStack, done: Callable[[int, int], None] = lambda _done, _all: None
+) -> LayerFileSystem:
+    """The file system of the layers, given from the bottom up; files it needs live as long as ``stack``.
+
+    ``done`` is told after each layer how many of how many are read.
+
+    Raises:
+        TargetError: a layer is missing, cut off, damaged, no tar, or too large.
+    """
+    if len(layers) > MAX_LAYERS:
+        raise TargetError(f"more than {MAX_LAYERS} layers: not looked at")
+    files = LayerFileSystem()
+    keep = Keep(HEAD)
+    with ThreadPoolExecutor(min(WORKERS, max(1, len(layers)))) as pool:
+        pending = [pool.submit(_index, layer, stack, keep) for layer in layers]
+        try:
+            for number, (layer, index) in enumerate(zip(layers, pending, strict=True), 1):
+                found, blob = index.result()
+                files.add(layer.name, found, BlobReader(blob))
+                found.clear()
+                done(number, len(layers))
+        except BaseException:
+            for index in pending:
+                index.cancel()
+            raise
+    return files
+
+
+def _index(layer: Layer, stack: ExitStack, keep: Keep) -> tuple[list[Member], Blob]:
+    packed = layer.fetch()
+    magic = packed.read_at(0, 6)
+    for start, kind in _OTHERS.items():
+        if magic.startswith(start):
+            raise TargetError(f"{layer.name}: compressed with {kind}, which registries and engines no longer write")
+    if magic.startswith(b"\x1f\x8b"):
+        inflated = GzipBlob(packed, layer.name, layer.digest)
+        found = list(members(inflated, layer.name, keep))
+        inflated.finish()
+        return found, inflated
+    if layer.digest is not None:
+        _check(packed, layer)
+    blob: Blob = zstd.unpack(packed, layer.name, stack) if magic.startswith(zstd.MAGIC) else packed
+    if not magic:
+        return [], blob  # an empty file: some writers' way to say that a layer changes nothing
+    return list(members(blob, layer.name)), blob
+
+
+def _check(packed: Blob, layer: Layer) -> None:
+    found = sha256_of(packed)
+    if found != layer.digest:
+        raise TargetError(f"{layer.name}: its bytes are those of {found}: damaged, or tampered with")
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of a small document, as registries write it."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
