@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from doctor.canary.canonical import Plain, changes, snake
-from doctor.canary.distance import PROBE_THRESHOLDS, Distances
+from doctor.canary.distance import KURTOSIS_THRESHOLD, PROBE_THRESHOLDS, Distances
 from doctor.canary.record import InitializerProbe, Record
 
 # The scale of an initializer whose spread is within 3 % of it; the closest two (glorot and lecun here) are 11 % apart.
@@ -175,16 +175,23 @@ def _initializers(a: Record, b: Record, distances: Distances) -> tuple[str, str]
         ranges = [record.probes.initializer.bias for record in (a, b)]
         return f"bias in {ranges[0]}", f"bias in {ranges[1]}"
     names = [initializer_name(record.probes.initializer) for record in (a, b)]
+    width = _width(a.probes.initializer, b.probes.initializer)
+    if width is not None:
+        names[1] = f"{names[0]}, {width:.2f} times as wide"
     names = [
         name if record.probes.seed.varies or not record.probes.seed.honoured else f"{name} with a seed of its own"
         for name, record in zip(names, (a, b), strict=True)
     ]
-    if names[0] != names[1]:
-        return names[0], names[1]
-    spreads = [
-        f"{name} of standard deviation {r.probes.initializer.sd:.4g}" for name, r in zip(names, (a, b), strict=True)
-    ]
-    return spreads[0], spreads[1]
+    return names[0], names[1]
+
+
+def _width(a: InitializerProbe, b: InitializerProbe) -> float | None:
+    """How much wider b is than a, where it is of the same shape and of no known scale; None elsewhere."""
+    if not a.sd or not b.sd or a.kurtosis is None or b.kurtosis is None:
+        return None
+    if abs(a.kurtosis - b.kurtosis) > KURTOSIS_THRESHOLD or " of standard deviation " not in initializer_name(b):
+        return None
+    return b.sd / a.sd
 
 
 def _option(config: Any, key: str) -> str | None:

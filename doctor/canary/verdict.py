@@ -139,7 +139,8 @@ def _drift(
         found["predictions"] = predictions
     if not_finite is not None and any(not_finite.values()):
         found["not_finite"] = not_finite
-    return found
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
+    return plain
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float | None]:

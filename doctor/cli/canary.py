@@ -43,6 +43,7 @@ def canary(
     reference = load_record(against) if against is not None else None
     options = Options(seeds, runs, thorough, device, not nondeterministic, timeout)
     runner = runner_for(parse(target), os.environ, Path.cwd(), session.settings.python)
+    session.header = (runner.name,)
     drift = None
     with Bar("canary", session.settings.progress) as bar:
         if reference is None:

@@ -362,7 +362,7 @@ def _timed_import(name: str, seconds: Dict[str, float]) -> Any:
         module = importlib.import_module(name)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
-            raise Stop("no-" + name, "%s is not installed in %s" % (name, sys.executable)) from error
+            raise Stop("no-" + name, "%s is not installed there" % name) from error
         raise Stop("import-failed", "%s cannot be imported" % name, describe(error)) from error
     except (Exception, SystemExit) as error:
         raise Stop("import-failed", "%s cannot be imported" % name, describe(error)) from error
