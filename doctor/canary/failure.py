@@ -10,6 +10,8 @@ import msgspec
 from doctor.errors import DoctorError
 from doctor.io.process import Result
 
+PROGRESS_MARK = "@kdoctor-canary "
+
 _LONGEST = 300
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
@@ -65,7 +67,8 @@ def reported(target: str, error: dict[str, Any]) -> CanaryError:
 def failure(target: str, ending: Ending) -> CanaryError:
     """The error of a payload that ended without a word."""
     result, where = ending.result, _where(ending.last)
-    tail = result.stderr[-20000:].decode("utf-8", "replace")
+    said = result.stderr[-20000:].decode("utf-8", "replace").splitlines()
+    tail = "\n".join(line for line in said if PROGRESS_MARK not in line)
     if result.timed_out:
         return CanaryError("timed-out", f"{target}: the canary did not finish within {ending.timeout:g} s{where}", tail)
     if result.truncated:
@@ -73,8 +76,8 @@ def failure(target: str, ending: Ending) -> CanaryError:
     if "MemoryError" in tail or "std::bad_alloc" in tail or "Cannot allocate memory" in tail:
         return CanaryError("out-of-memory", f"{target}: the canary ran out of memory{where}", tail)
     if result.signal is not None:
-        said = _abort_message(tail) or _SIGNALS.get(result.signal, "")
-        what = f"died by {result.signal}" + (f" ({said})" if said else "")
+        why = _abort_message(tail) or _SIGNALS.get(result.signal, "")
+        what = f"died by {result.signal}" + (f" ({why})" if why else "")
         return CanaryError("crashed", f"{target}: TensorFlow {what}{where}", tail)
     cause = import_cause(tail) or _last_line(tail) or f"exit status {result.returncode}"
     return CanaryError("failed", f"{target}: the canary ended without a record{where}: {cause}", tail)
@@ -127,5 +130,5 @@ def _first_sentence(text: str) -> str:
 
 
 def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip() and "@kdoctor-canary" not in line]
+    lines = [line for line in text.splitlines() if line.strip()]
     return one_line(lines[-1]) if lines else ""

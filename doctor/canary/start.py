@@ -21,13 +21,12 @@ from typing import Any, Protocol
 import msgspec
 
 from doctor.canary.canonical import canonical_section
-from doctor.canary.failure import CanaryError, Ending, failure, reported
+from doctor.canary.failure import PROGRESS_MARK, CanaryError, Ending, failure, reported
 from doctor.canary.record import Record, decode_record, sealed, source_hash
 from doctor.io import process
 
 BEGIN = b"-----BEGIN KDOCTOR CANARY-----"
 END = b"-----END KDOCTOR CANARY-----"
-MARK = b"@kdoctor-canary "
 DEFAULT_SEEDS = 16
 DEFAULT_TIMEOUT = 300.0  # seconds; the whole canary takes about 10 on one core with `import tensorflow`
 MEMORY_LIMIT = 16 << 30  # bytes of address space; the canary peaks at 1.3 GB of it, many cores reserve more
@@ -208,7 +207,7 @@ class _Listener:
         *lines, self.rest = (self.rest + piece).split(b"\n")
         self.rest = self.rest[-_LONGEST_LINE:]
         for line in lines:
-            _, mark, told = line.partition(MARK)
+            _, mark, told = line.partition(PROGRESS_MARK.encode())
             if mark:
                 self._note(told)
 
