@@ -13,7 +13,7 @@ from doctor.baseline import Baseline
 from doctor.case import Case
 from doctor.engine import Outcome, judge, order
 from doctor.model.facts import known
-from doctor.model.report import Finding, MachineRow, Note, Report, Severity, SubjectRow, Suppressed
+from doctor.model.report import CaseRow, Finding, MachineRow, Note, Report, Severity, SubjectRow, Suppressed
 from doctor.rule import Rule
 from doctor.settings import Settings
 from doctor.suppression import Suppression
@@ -60,14 +60,18 @@ def build_report(
     canary: dict[str, Any] | None = None,
     drift: dict[str, Any] | None = None,
     changes: Sequence[dict[str, Any]] | None = None,
+    cases: Sequence[CaseRow] = (),
+    deny: Sequence[str] = (),
 ) -> Report:
     """The report on these subjects.
 
     ``outcomes``: one a judged case, in the order of the subjects. ``suppressions``: those in the project's files
     (``suppression.from_files``); the policy's come from the settings. ``known_findings``: the baseline. ``unmet``:
     required facts and named targets that could not be had; they make the report incomplete. ``notes``: other things
-    that could not be looked at, for the reader only.
+    that could not be looked at, for the reader only. ``cases``: each subject on each machine, with "incomplete" where
+    it is known to be so. ``deny``: rules whose findings fail the run whatever their severity.
     """
+    denied = denied_codes(deny, settings)
     active = (*suppression.from_policy(settings, today), *suppressions)
     total = Outcome()
     for outcome in (*outcomes, *_policy_outcome(settings, today)):
@@ -79,10 +83,11 @@ def build_report(
     standing.sort(key=lambda finding: -_weight(finding))
     failures = [Note("a rule failed", failure) for failure in total.failures]
     incomplete = bool(unmet or failures)
-    verdict = _verdict(standing, settings, incomplete)
+    failing = [finding for finding in standing if blocks(finding, settings, denied)]
+    verdict = FAIL if failing else UNSURE if incomplete else OK
     return Report(
         tool={"name": "kdoctor", "version": __version__, "tables": tables},
-        subjects=_judged(subjects, standing, settings, unmet),
+        subjects=_judged(subjects, failing, unmet),
         machines=tuple({row.name: row for row in machines}.values()),
         findings=tuple(standing),
         skipped=tuple(total.skipped),
@@ -93,6 +98,8 @@ def build_report(
         canary=canary,
         drift=drift,
         changes=None if changes is None else tuple(changes),
+        cases=_judged_cases(cases, failing),
+        denied=denied,
         summary=_summary(standing, total, gone),
         verdict=verdict,
         incomplete=incomplete,
@@ -100,11 +107,19 @@ def build_report(
     )
 
 
-def blocks(finding: Finding, settings: Settings) -> bool:
-    """Whether this finding fails the run; that nothing could be compared proves nothing bad (exit code 3 says it)."""
-    if finding.code in _PROVES_NOTHING:
+def blocks(finding: Finding, settings: Settings, denied: Sequence[str] = ()) -> bool:
+    """Whether this finding fails the run; that nothing could be compared proves nothing bad (exit code 3 says it).
+
+    ``denied``: codes that do, whatever their severity. With ``fail-on = "never"`` nothing does.
+    """
+    if finding.code in _PROVES_NOTHING or settings.fail_on == "never":
         return False
-    return settings.fail_on != "never" and _weight(finding) >= Severity(settings.fail_on).weight
+    return finding.code in denied or _weight(finding) >= Severity(settings.fail_on).weight
+
+
+def denied_codes(deny: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """The codes that these words (codes, names or prefixes) stand for, of the rules that run."""
+    return tuple(rule.code for rule in select_rules(settings) if catalogue.matches(rule.code, rule.name, tuple(deny)))
 
 
 def deciding_option(settings: Settings) -> str:
@@ -150,21 +165,22 @@ def _weight(finding: Finding) -> int:
     return (finding.severity or Severity.INFO).weight
 
 
-def _verdict(findings: Iterable[Finding], settings: Settings, incomplete: bool) -> str:
-    if any(blocks(finding, settings) for finding in findings):
-        return FAIL
-    return UNSURE if incomplete else OK
+def _judged_cases(cases: Sequence[CaseRow], failing: Sequence[Finding]) -> tuple[CaseRow, ...]:
+    """The cases; one fails by a finding on its subject that is of its machine, or of none."""
+    bad = {(finding.subject, finding.machine) for finding in failing}
+    return tuple(
+        msgspec.structs.replace(row, verdict=FAIL) if bad & {(row.subject, None), (row.subject, row.machine)} else row
+        for row in cases
+    )
 
 
-def _judged(
-    subjects: Sequence[SubjectRow], findings: Iterable[Finding], settings: Settings, unmet: Sequence[Note]
-) -> tuple[SubjectRow, ...]:
-    """The subjects, each with the verdict on it alone."""
-    failing = {finding.subject for finding in findings if blocks(finding, settings)}
+def _judged(subjects: Sequence[SubjectRow], failed: Iterable[Finding], unmet: Sequence[Note]) -> tuple[SubjectRow, ...]:
+    """The subjects, each once, with the verdict on it alone."""
+    failing = {finding.subject for finding in failed}
     lacking = {note.what for note in unmet} | {note.why.split(": ", 1)[0] for note in unmet}
     return tuple(
         msgspec.structs.replace(row, verdict=FAIL if row.name in failing else UNSURE if row.name in lacking else OK)
-        for row in subjects
+        for row in {row.name: row for row in subjects}.values()
     )
 
 

@@ -6,6 +6,7 @@ names the key and where it stands.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import difflib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ import msgspec
 from doctor.configuration import ConfigFile, read_named, read_own, read_project
 from doctor.errors import UsageError
 from doctor.model.report import Severity
+from doctor.policy import DENIED, TOLERANCE, anchored
 from doctor.report import FORMATS
 
 ENVIRONMENT_PREFIX = "KDOCTOR_"
@@ -25,6 +27,7 @@ ENVIRONMENT_PREFIX = "KDOCTOR_"
 # started, a file that is written, or a host that gets credentials. Keys of later versions are refused here already.
 OWN_ONLY = frozenset({"python", "output", "write-baseline", "database", "credential-hosts", "plain-http-registries"})
 _FILE_ONLY = frozenset({"severity", "suppressions"})
+_WORD_LISTS = ("select", "ignore", "require", "deny", "images", "machines")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -44,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     ``select`` / ``ignore``: codes, names or prefixes. ``fail_on``: the lowest severity that fails the run.
     ``require``: facts that must be had. ``severity``: a rule's severity instead of its default. ``format``: names, or
     ``name=file``. ``origins``: where each key that is not at its default was set (``pyproject.toml:12``).
+
+    The gate's: ``deny``: rules whose findings fail it whatever their severity. ``images``: targets to judge (none: this
+    environment). ``machines``: saved snapshots, or ``this``. ``reference``: the accepted canary record, held within
+    ``tolerance`` of accuracy. ``canary``: whether it runs (not set: where there is a reference).
     """
 
     select: tuple[str, ...] = ()
@@ -52,6 +59,12 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     require: tuple[str, ...] = ()
     severity: dict[str, Severity] = {}
     suppressions: tuple[PolicySuppression, ...] = ()
+    deny: tuple[str, ...] = DENIED
+    images: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    reference: str | None = None
+    tolerance: Annotated[float, msgspec.Meta(gt=0, le=1)] = TOLERANCE
+    canary: bool | None = None
     baseline: str | None = None
     write_baseline: str | None = None
     format: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("text",)
@@ -75,18 +88,27 @@ KEYS = tuple(name.replace("_", "-") for name in _TYPES)
 
 
 def load_settings(
-    folder: Path, flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None
+    folder: Path,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    *,
+    policy: Path | None = None,
 ) -> Settings:
     """The settings of a run on ``folder``.
 
     ``flags``: options given on the command line under their field names; None, an empty list and a switch that is off
-    mean not given. ``config`` (or KDOCTOR_CONFIG) stands in for the project's file.
+    mean not given. ``config`` (or KDOCTOR_CONFIG) stands in for the project's file; so does ``policy``, which is held
+    to be the project's wherever it lies (a checkout of the base branch).
 
     Raises:
         UsageError: a key or value that is not understood; names the key and its origin.
     """
     named = config or (Path(environ["KDOCTOR_CONFIG"]) if environ.get("KDOCTOR_CONFIG") else None)
-    project = read_named(named, folder) if named else read_project(folder)
+    if policy is not None:
+        project: ConfigFile | None = msgspec.structs.replace(read_named(policy, folder), trusted=False)
+    else:
+        project = read_named(named, folder) if named else read_project(folder)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for file in (read_own(environ), project):
@@ -113,9 +135,7 @@ def _take_file(file: ConfigFile, values: dict[str, Any], origins: dict[str, str]
         result = _convert(field, value, origin, file)
         if field == "offline" and not file.trusted and values.get("offline"):
             continue  # a project may ask for no network; it may not lift the user's own wish
-        if field == "baseline" and isinstance(result, str):
-            result = str(file.path.parent / result)
-        values[field] = result
+        values[field] = anchored(field, result, file, origin)
         origins[field] = origin
 
 
@@ -158,13 +178,16 @@ def _from_flag(field: str, value: Any) -> Any:
 
 def _from_text(field: str, text: str, variable: str) -> Any:
     kind = _TYPES[field]
-    if kind is bool:
+    if kind in (bool, bool | None):
         if text.lower() not in _TRUE + _FALSE:
             raise UsageError(
                 f"environment: {variable}={text[:40]!r}: expected one of 1, true, yes, on, 0, false, no, off"
             )
         return text.lower() in _TRUE
     value: Any = _words([text]) if "tuple" in str(kind) else text
+    if "float" in str(kind):
+        with contextlib.suppress(ValueError):
+            value = float(text)
     return _convert(field, value, f"environment: {variable}")
 
 
@@ -188,7 +211,7 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
         UsageError: with the origin, the key, and what would do.
     """
     key = field.replace("_", "-")
-    if field in ("select", "ignore", "require") and isinstance(value, str):
+    if field in _WORD_LISTS and isinstance(value, str):
         value = _words([value])
     if field == "format" and isinstance(value, str):
         value = (value,)
@@ -263,12 +286,14 @@ def _check_words(settings: Settings) -> None:
     Raises:
         UsageError: see :func:`doctor.catalogue.check_words`.
     """
-    if not (settings.select or settings.ignore or settings.severity or settings.suppressions or settings.require):
+    named = (settings.select, settings.ignore, settings.severity, settings.suppressions, settings.require)
+    if not any(named) and settings.deny == DENIED:
         return
     from doctor import catalogue, requirements  # noqa: PLC0415 - loading all rules costs time; most runs name none here
 
     catalogue.check_words(settings.select, settings.origin("select"))
     catalogue.check_words(settings.ignore, settings.origin("ignore"))
+    catalogue.check_words(settings.deny, settings.origin("deny"))
     catalogue.check_words(tuple(settings.severity), settings.origin("severity"))
     catalogue.check_words(tuple(row.code for row in settings.suppressions), settings.origin("suppressions"))
     requirements.check_words(settings.require, settings.origin("require"))

@@ -146,6 +146,16 @@ class MachineRow(Row, frozen=True):
     gpus: tuple[str, ...] = ()
 
 
+class CaseRow(Row, frozen=True):
+    """The gate's verdict on one subject on one machine; ``drift`` and ``accuracy``: what its canary came to."""
+
+    subject: str
+    machine: str | None = None
+    verdict: str = "pass"
+    drift: str | None = None
+    accuracy: str | None = None
+
+
 class Note(Row, frozen=True):
     """Something that could not be looked at: what, and why."""
 
@@ -154,7 +164,11 @@ class Note(Row, frozen=True):
 
 
 class Report(Row, frozen=True):
-    """One document of kind ``kdoctor/report``."""
+    """One document of kind ``kdoctor/report``.
+
+    ``cases``: the gate's verdicts, one for each subject on each machine. ``denied``: codes of the rules whose findings
+    fail the run whatever their severity.
+    """
 
     kind: str = "kdoctor/report"
     schema: int = SCHEMA
@@ -170,6 +184,8 @@ class Report(Row, frozen=True):
     canary: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
     changes: tuple[dict[str, Any], ...] | None = None
+    cases: tuple[CaseRow, ...] = ()
+    denied: tuple[str, ...] = ()
     summary: dict[str, int] = {}
     verdict: str = "pass"
     incomplete: bool = False

@@ -73,11 +73,14 @@ def rules_line(report: Report, hint: str = "") -> str:
 def gate_line(report: Report, context: Context) -> str:
     """The verdict and the option that decided it."""
     if context.fail_on == "never":
-        failing, what = [], "nothing fails the run"
+        what = "nothing fails the run"
     else:
         level = Severity(context.fail_on).weight
-        failing = [f for f in report.findings if (f.severity or Severity.INFO).weight >= level]
-        what = f"{count(len(failing), 'finding') if failing else 'no finding'} at or above {context.fail_on}"
+        grave = [f for f in report.findings if (f.severity or Severity.INFO).weight >= level]
+        denied = [f for f in report.findings if f not in grave and f.code in report.denied]
+        what = f"{count(len(grave), 'finding') if grave else 'no finding'} at or above {context.fail_on}"
+        if denied:
+            what += f", {len(denied)} denied by the policy ({', '.join(sorted({f.code for f in denied}))})"
     word = {"fail": "failed", "incomplete": "incomplete"}.get(report.verdict, "passed")
     if report.incomplete:
         what += ", and not all that was asked for could be looked at"

@@ -27,6 +27,8 @@ KEYS = [
     "canary",
     "drift",
     "changes",
+    "cases",
+    "denied",
     "summary",
     "verdict",
     "incomplete",
