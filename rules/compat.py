@@ -12,7 +12,7 @@ from .measure import IMAGE_VARIABLES, gpus_seen
 from .shared import driver_system, nvidia_hardware, older, same_version
 from .tables.cuda import branch_of, cuda_reported_by, forward_compat, forward_compatible_class
 from .tables.gpus import dropped_by_driver
-from .tables.versions import major, numbers
+from .tables.versions import major, major_minor, numbers
 
 _UNSUPPORTED_TARGETS = frozenset({"New Feature Branch", "evaluation/developer"})
 
@@ -28,7 +28,8 @@ class Compat(msgspec.Struct, frozen=True):
 def driver_version(case: Case) -> str | None:
     """The version of the host's driver: that of its kernel module, else what NVML says."""
     driver = case.machine.driver
-    return known(driver.kernel_module_version) or known(driver.version)
+    told = (known(driver.kernel_module_version), known(driver.version))
+    return next((version for version in told if version and numbers(version)), None)
 
 
 def compat_in_use(case: Case) -> Compat | None:
@@ -139,4 +140,12 @@ def effective_cuda(case: Case) -> str | None:
         return compat.cuda
     driver = driver_version(case)
     native = cuda_reported_by(driver) if driver else None
-    return native if compat is not None else known(case.machine.driver.cuda_version) or native
+    return native if compat is not None else reported_cuda(case)
+
+
+def reported_cuda(case: Case) -> str | None:
+    """The CUDA version that the driver reports: as read, or by its branch where that was read in part or not at all."""
+    said, driver = known(case.machine.driver.cuda_version), driver_version(case)
+    if said and major_minor(said):
+        return said
+    return (cuda_reported_by(driver) if driver else None) or (said if said and numbers(said) else None)

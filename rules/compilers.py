@@ -10,6 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .loading import State, cuda_state
+from .measure import gpu_capability
 from .proof import evidence
 from .shared import need_gpu_case, older
 from .tables import gpus as gpu_table
@@ -142,8 +143,7 @@ def _capabilities(case: Case) -> tuple[str, ...]:
     """The compute capabilities of the GPUs, told or known by the product's name."""
     found = []
     for gpu in known(case.machine.gpus) or ():
-        capability = known(gpu.compute_capability) or gpu_table.compute_capability_of(known(gpu.name))
-        if capability:
+        if capability := gpu_capability(gpu):
             found.append(capability)
     return tuple(dict.fromkeys(found))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from doctor.model.facts import applies, known, need
+from doctor.model.facts import Unknown, applies, known, need
 from doctor.model.report import Confidence
 from doctor.model.snapshot import Library
 from doctor.rule import Case, Finding, Severity, rule
@@ -219,8 +219,9 @@ def _folder(case: Case, state: State) -> str:
         path = known(lib.unusable[0][1].path)
         if path and "/" in path:
             return path.rpartition("/")[0]
+    fitting = {(state.toolkits or ())[i] for i in state.fitting_toolkits}
     toolkits = known(case.software.cuda.toolkits) or ()
-    path = next((p for i in state.fitting_toolkits if i < len(toolkits) and (p := known(toolkits[i].path))), None)
+    path = next((p for t in toolkits if known(t.version) in fitting and (p := known(t.path))), None)
     return f"{path}/lib64" if path else "/usr/local/cuda/lib64"
 
 
@@ -308,6 +309,7 @@ def cuda_wheels_absent(case: Case) -> Iterator[Finding]:
     applies(state.build.cuda_build is not None or state.listed, "not known to be a GPU build")
     if state.toolkits is None:
         need(case.software.cuda.toolkits)
+        raise Unknown(TOOLKITS, "there, of an unknown version")
     if state.listed:
         if not state.complete:
             case.complete(LIBRARIES)

@@ -18,7 +18,7 @@ from .cuda import SNAPSHOT
 from .proof import evidence
 from .tables.packages import addon_fits, addon_names, addon_rows, broken_bounds, tensorflow_for_addon
 from .tables.tensorflow import tensorflow_release
-from .tables.versions import allows
+from .tables.versions import admits, allows
 
 PACKAGES = "software.packages"
 IMPORT = 'python -c "import tensorflow"'
@@ -53,7 +53,7 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
     package, have = found
     text = reqs.tensorflow_version(case) or ""
     declared = reqs.requirement_of_tensorflow(case, name)
-    unmet = declared is not None and allows(str(declared.specifier), have) is False
+    unmet = declared is not None and admits(str(declared.specifier), have) is False
     broken = broken_bounds(text, name, have)
     if not unmet and not broken:
         return

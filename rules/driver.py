@@ -11,12 +11,12 @@ from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
-from .compat import compat_in_use, driver_version, judge
+from .compat import compat_in_use, driver_version, judge, reported_cuda
 from .fitting import driver_runs, install, least_driver, newest_release, reported_runs
 from .gpu_code import Code, all_machine_code, ptx_needs
 from .measure import ON_CPU, SNAPSHOT, driver_loaded, facts_of, gpus_seen, lowered, measured, own_driver, which
 from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
-from .tables.cuda import branch_for_cuda, cuda_reported_by
+from .tables.cuda import branch_for_cuda
 from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.versions import major, major_minor, numbers
 
@@ -113,7 +113,7 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
     if driver_loaded(case) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")
     driver, system = driver_version(case), driver_system(case)
-    native = known(case.machine.driver.cuda_version) or (cuda_reported_by(driver) if driver else None)
+    native = reported_cuda(case)
     used = _cuda_used(case)
     if driver is None and native is None:
         need(case.machine.driver.version)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from doctor.model.facts import Unknown, applies, known, need
 from doctor.rule import Case, Finding, Severity, rule
 
-from .compat import driver_version
+from .compat import driver_version, reported_cuda
 from .fitting import driver_runs
 from .measure import IMAGE_VARIABLES, container_variables, gpu_capability, start_and_look
 from .requires import Here, brands_of, disabled, holds, lowest_cuda, requirements
 from .shared import driver_system, need_gpu_case
-from .tables.cuda import branch_for_cuda, cuda_reported_by
+from .tables.cuda import branch_for_cuda
 from .tables.versions import at_least
 
 _CDI_SINCE = "1.18"  # nvidia-container-toolkit: from here on the runtime's default mode is CDI, which checks nothing
@@ -50,7 +50,7 @@ def cuda_requirement_unmet(case: Case) -> Iterator[Finding]:
     applies(not disabled(variables), "NVIDIA_DISABLE_REQUIRE turns the check off")
     applies(known(case.container.gpus_requested) is not False, "no GPU is asked for the container")
     driver = driver_version(case)
-    reported = known(case.machine.driver.cuda_version) or (cuda_reported_by(driver) if driver else None)
+    reported = reported_cuda(case)
     unmet = _unmet(case, expressions, reported, driver)
     if unmet is None:
         return

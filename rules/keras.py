@@ -17,7 +17,7 @@ from .proof import evidence
 from .tables.frameworks import keras_needs, packages_with_keras_needs
 from .tables.packages import broken_bounds, keras_known_to_work, keras_pin
 from .tables.tensorflow import tensorflow_release
-from .tables.versions import allows
+from .tables.versions import admits
 from .tables.versions import version as version_of
 
 PACKAGES = "software.packages"
@@ -77,7 +77,7 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
     pin = keras_pin(text)
     specifier = str(requirement.specifier) if requirement is not None else (pin.requires if pin else None)
     bounds = broken_bounds(text, "keras", have)
-    unmet = bool(specifier) and allows(specifier or "", have) is False
+    unmet = bool(specifier) and admits(specifier or "", have) is False
     if not unmet and not bounds:
         return
     works = keras_known_to_work(_exact(text), have)
@@ -111,7 +111,10 @@ def _tf_keras(case: Case, text: str, legacy: Package | None) -> Iterator[Finding
     """tf-keras X.Y belongs to TensorFlow X.Y."""
     have = version_of(known(legacy.version)) if legacy is not None else None
     tensorflow = version_of(text)
-    if legacy is None or have is None or tensorflow is None or have.release[:2] == tensorflow.release[:2]:
+    if legacy is None or have is None or tensorflow is None:
+        return
+    told = min(2, len(have.release), len(tensorflow.release))
+    if have.release[:told] == tensorflow.release[:told]:
         return
     asked = bool(known(case.software.keras.legacy))
     old = tensorflow.release[:2] < _SEPARATE_LEGACY

@@ -166,19 +166,26 @@ def cuda_state(case: Case) -> State:
     if not rows:
         raise Unknown("software.tensorflow.cuda_version", f"the tables do not know the libraries of CUDA {cuda}")
     libraries = known(case.software.cuda.libraries)
-    toolkits = known(case.software.cuda.toolkits)
+    toolkits = _toolkits(case)
     return State(
         build=build,
         cuda=cuda,
         cudnn=cudnn,
         opened=tuple(_opened(case, row, libraries or ()) for row in rows),
-        toolkits=None if toolkits is None else tuple(v for t in toolkits if (v := known(t.version))),
+        toolkits=toolkits,
         listed=libraries is not None,
         complete=libraries is not None and not case.is_partial(LIBRARIES),
         foreign_wheels=case.package("torch", "jax") is not None,
         runtime_wheel=_runtime_package(case, rows),
         own_wheels=frozenset(row.wheel for row in rows if row.wheel and case.package(row.wheel)),
     )
+
+
+def _toolkits(case: Case) -> tuple[str, ...] | None:
+    """The versions of the toolkits; None where nobody looked, or of none that is there the version could be read."""
+    toolkits = known(case.software.cuda.toolkits)
+    versions = [v for t in toolkits or () if (v := known(t.version)) and numbers(v)]
+    return None if toolkits is None or (toolkits and not versions) else tuple(versions)
 
 
 @functools.lru_cache(maxsize=1024)

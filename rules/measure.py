@@ -121,8 +121,16 @@ def without_gpu_nodes(case: Case) -> bool:
 def own_driver(case: Case) -> None:
     """Leave a rule about the Linux (or Windows) driver as inapplicable under WSL, on macOS and on a Jetson."""
     applies("tegra" not in (known(case.machine.kernel) or ""), "a Jetson's driver is part of its system")
-    applies(not known(case.machine.wsl), "WSL uses the driver of Windows (KD105)")
+    applies(not _under_wsl(case), "WSL uses the driver of Windows (KD105)")
     applies(known(case.machine.os) != "darwin", "there is no NVIDIA driver for macOS")
+
+
+def _under_wsl(case: Case) -> bool:
+    """Whether this is WSL: said, or told by its kernel or by the device that stands for the GPU there."""
+    said = known(case.machine.wsl)
+    if said is not None:
+        return bool(said)
+    return "microsoft" in (known(case.machine.kernel) or "").lower() or "/dev/dxg" in (known(case.machine.devices) or ())
 
 
 def measured(case: Case) -> list[tuple[Seen, str]]:

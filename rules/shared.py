@@ -228,7 +228,7 @@ def _cuda_build(case: Case, release: Release | None, distribution: str | None, c
         return False
     if conda is not None:
         return _conda_cuda(conda)
-    system = known(case.machine.os)
+    system = "linux" if case.in_container else known(case.machine.os)
     if system == "darwin":
         return False
     if release is None or system is None:
@@ -241,13 +241,18 @@ def _cuda_build(case: Case, release: Release | None, distribution: str | None, c
 
 def _platform(case: Case, system: str) -> str:
     """The platform as the tables name it; x86_64 where the architecture is not known."""
-    chip = known(case.software.python.architecture) or known(case.machine.architecture) or "x86_64"
+    image = known(case.software.image.platform) or ""
+    built = {"amd64": "x86_64", "arm64": "aarch64"}.get(image.removeprefix("linux/").partition("/")[0])
+    chip = known(case.software.python.architecture) or built or known(case.machine.architecture) or "x86_64"
+    if system == "linux":
+        chip = {"arm64": "aarch64", "amd64": "x86_64"}.get(chip.lower(), chip)
     return "windows_amd64" if system == "windows" else f"{system}_{chip}"
 
 
 def _listed_capabilities(case: Case, table: CudaBuild | None, version: Version | None) -> tuple[str, ...] | None:
     """The tables were read from final releases for Linux: other wheels may hold other code."""
-    listed = table is not None and known(case.machine.os) == "linux" and version and not version.is_prerelease
+    linux = case.in_container or known(case.machine.os) == "linux"
+    listed = table is not None and linux and version and not version.is_prerelease
     return table.compute_capabilities if table and listed else None
 
 

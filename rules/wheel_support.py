@@ -15,7 +15,7 @@ from .requested import candidates_of, is_met, is_tensorflow, pythons_for, shown,
 from .requirements import Asked
 from .tables.systems import glibc_for_tag, libc_of
 from .tables.tensorflow import Release, releases, releases_for_python, tensorflow_release
-from .tables.versions import numbers
+from .tables.versions import major_minor, numbers
 
 PYTHON = "software.python.version"
 
@@ -157,7 +157,7 @@ def _libc(case: Case) -> tuple[str | None, str]:
     name, text = known(libc.name), known(libc.version)
     if name not in (None, "glibc"):
         return None, "software.libc.name"
-    if text:
+    if text and major_minor(text):
         return text, "software.libc.version"
     system = case.software.distribution
     row = libc_of(known(system.id) or "", known(system.version) or "")

@@ -105,6 +105,7 @@ def toolkits() -> tuple[Toolkit, ...]:
     return _cuda().toolkits
 
 
+@functools.lru_cache(maxsize=256)
 def toolkit(cuda: str) -> Toolkit | None:
     """The toolkit of a version; of `12.5` the first of that minor version."""
     same = [t for t in toolkits() if major_minor(t.version) == major_minor(cuda)]

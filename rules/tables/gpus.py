@@ -47,9 +47,12 @@ _BRACKETS = re.compile(r"\(.*?\)")
 _MEMORY = re.compile(r"\bmig \d+g\.\d+gb|\d+ ?gb")
 _NOISE = re.compile(
     r"""\b(?: nvidia | corporation | graphics | gpu | laptop | mobile | notebook | max\ q | with | design | refresh
-        | rev | lhr | tensor | core | pcie | sxm\d? | dgxs | fhhl | nvl | hbm\d?e? )\b""",
+        | rev | lhr | tensor | core | pcie | sxm\d? | ac | dgxs | fhhl | nvl | hbm\d?e? )\b""",
     re.VERBOSE,
 )
+_VGPU = re.compile(r"^(?:nvidia )?(?:grid )?(\w+?)d?[- ]\d+[abcq]$")
+_PASCAL = "6.1"  # what drivers call TITAN X (Pascal); the Maxwell one is GeForce GTX TITAN X
+_RUN_TOGETHER = re.compile(r"\b(\d{3,4})(ti|super)\b")
 
 
 def _table() -> _Gpus:
@@ -85,21 +88,26 @@ def dropped_by_driver(compute_capability: str, driver: str) -> bool | None:
 
 def _key(name: str) -> tuple[str, ...]:
     """The words of a product name that tell the product: without maker, form factor, memory and laptop marks."""
-    text = _BRACKETS.sub(" ", name.lower())
+    text = _BRACKETS.sub(" ", name.lower()).strip()
+    text = _RUN_TOGETHER.sub(r"\1 \2", _VGPU.sub(r"\1", text))
     text = _MEMORY.sub(" ", text.replace("-", " ").replace("/", " "))
     return tuple(_NOISE.sub(" ", text).split())
 
 
 @functools.cache
 def _by_name() -> dict[tuple[str, ...], str | None]:
-    """Key of a name → compute capability; None where one name was sold with chips of several."""
-    found: dict[tuple[str, ...], str | None] = {}
+    """Key of a name → compute capability; None where one name was sold with chips of several.
+
+    NVIDIA's own product for an architecture stands, whatever a rare variant under its name holds.
+    """
+    own = {_key(name): row.compute_capability for row in architectures() for name in row.products}
+    found: dict[tuple[str, ...], str | None] = dict(own)
     rows: tuple[Chip | Product, ...] = (*_table().chips, *_table().products)
     for row in rows:
         for name in row.names:
             key = _key(name)
             known = found.setdefault(key, row.compute_capability)
-            if known != row.compute_capability:
+            if known != row.compute_capability and key not in own:
                 found[key] = None
     return found
 
@@ -108,15 +116,17 @@ def _by_name() -> dict[tuple[str, ...], str | None]:
 def compute_capability_of(name: object) -> str | None:
     """The compute capability of a product by its name; None for unknown, incomplete or ambiguous names.
 
-    `GeForce RTX 3080 Laptop` is 8.6; `TITAN X` is a Maxwell or a Pascal, so None; so is `NVIDIA GeForce`.
+    `GeForce RTX 3080 Laptop` is 8.6, and so is `RTX 3080`; `GRID T4-16Q` is a part of a T4. `TITAN X` is a Maxwell or a
+    Pascal, so None; so is `NVIDIA GeForce`.
     """
     if not isinstance(name, str):
         return None
     key = _key(name)
     if not key or key == ("titan", "x"):
-        return None
+        return _PASCAL if "(pascal)" in name.lower() else None
     table = _by_name()
-    for words in (key, key[1:] if key[0] == "tesla" else ("tesla", *key)):
+    geforce = ("geforce", *key) if key[0] in ("rtx", "gtx") else key
+    for words in (key, key[1:] if key[0] == "tesla" else ("tesla", *key), geforce):
         if words in table:
             return table[words]
     return None

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from ._load import Row, Table, load
 from .tensorflow import tensorflow_release
-from .versions import version, within
+from .versions import admits, major_minor, version, within
 
 
 class Bound(Row, frozen=True, kw_only=True):
@@ -139,13 +139,15 @@ def bounds(tensorflow: str, package: str) -> tuple[Bound, ...]:
     name = canonicalize_name(package)
     release = tensorflow_release(tensorflow)
     exact = release.version if release else tensorflow
+    if major_minor(exact) is None:
+        return ()
     return tuple(row for row in load(_Bounds, "bounds").bounds if row.package == name and within(row.tensorflow, exact))
 
 
 def broken_bounds(tensorflow: str, package: str, installed: str) -> tuple[Bound, ...]:
     """Those of the undeclared bounds that an installed version breaks."""
     known = version(installed) is not None
-    return tuple(row for row in bounds(tensorflow, package) if known and not within(row.works, installed))
+    return tuple(row for row in bounds(tensorflow, package) if known and not admits(row.works, installed))
 
 
 def distributions() -> tuple[Distribution, ...]:

@@ -43,6 +43,7 @@ def major(text: str) -> int | None:
     return int(found.group(1).split(".")[0]) if found else None
 
 
+@functools.lru_cache(maxsize=4096)
 def major_minor(text: str) -> str | None:
     """`12.5` of `12.5.1`; None where the version has one number only or none."""
     found = _LEADING.match(text)
@@ -71,3 +72,22 @@ def allows(specifier: str, text: str) -> bool | None:
 def within(specifier: str, text: str) -> bool:
     """Whether a version is known to lie within a specifier."""
     return allows(specifier, text) is True
+
+
+@functools.lru_cache(maxsize=4096)
+def admits(specifier: str, text: str) -> bool | None:
+    """Whether a specifier may hold for a version that is perhaps told in part: `6.31` may be any 6.31.x.
+
+    For packages whose releases have three numbers; None where either cannot be read.
+    """
+    have, wanted = version(text), _specifier(specifier)
+    if have is None or wanted is None:
+        return None
+    if wanted.contains(have, prereleases=True):
+        return True
+    if len(have.release) > 2 or str(have) != have.base_version:
+        return False
+    prefix = have.release
+    named = (version(clause.version.removesuffix(".*")) for clause in wanted)
+    inside = [Version(f"{have}.99999"), *(v for v in named if v is not None and v.release[: len(prefix)] == prefix)]
+    return any(wanted.contains(v, prereleases=True) for v in inside)
