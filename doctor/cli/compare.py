@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 
@@ -12,14 +13,40 @@ from doctor.cli.options import Flags, shared
 @shared
 def compare(
     flags: Flags,
-    a: Annotated[str, typer.Argument(help="A target: before, or here.")],
-    b: Annotated[str, typer.Argument(help="A target: after, or there.")],
-    canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Run the training canary in both.")] = True,
+    a: Annotated[str, typer.Argument(help="A target or canary record: before, or here.")],
+    b: Annotated[str, typer.Argument(help="A target or canary record: after, or there.")],
+    canary: Annotated[
+        Optional[bool],  # noqa: UP045 -- typer reads the annotation at run time
+        typer.Option(
+            "--canary/--no-canary",
+            help="Run the training canary in both; without it, where both can be run.",
+            show_default=False,
+        ),
+    ] = None,
+    machine: Annotated[Optional[Path], typer.Option(help="Judge both on the machine of this snapshot.")] = None,  # noqa: UP045
+    seeds: Annotated[int, typer.Option(help="Trainings a side that accuracy is taken from.", min=2, max=512)] = 16,
+    device: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
+    timeout: Annotated[float, typer.Option(help="Seconds that one canary may take.", min=1)] = 300.0,
 ) -> None:
-    """Say what differs between two environments, and whether results will."""
+    """Say what differs between two environments, whether results drift, and why."""
+    from doctor.canary.present import Bar
+    from doctor.canary.runs import Options
     from doctor.cli.session import Session
-    from doctor.comparison import compare_targets
+    from doctor.comparison import Asked, compare_targets
+    from doctor.errors import UsageError
 
+    if device not in ("cpu", "gpu"):
+        raise UsageError(f"--device {device}: it is cpu or gpu")
     session = Session.open(flags)
-    found = compare_targets(a, b, canary=canary, offline=session.settings.offline)
-    session.compared(found)
+    settings = session.settings
+    asked = Asked(
+        a,
+        b,
+        canary=canary,
+        options=Options(seeds=seeds, device=device, timeout=timeout),
+        tolerance=settings.tolerance,
+        machine=machine,
+        offline=settings.offline,
+        python=settings.python,
+    )
+    session.compared(compare_targets(asked, lambda title: Bar(title, settings.progress)))

@@ -6,16 +6,15 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from doctor import baseline, catalogue, gate, requirements, suppression
-from doctor.case import Case
+from doctor.case import CanaryRun, Case
 from doctor.cli.options import Flags, leave
-from doctor.comparison import Compared
 from doctor.diagnosis import machine_name
 from doctor.engine import Outcome, judge
 from doctor.io.files import write_atomically
@@ -25,6 +24,11 @@ from doctor.report import render
 from doctor.report.context import WIDTH, Area, for_settings
 from doctor.report.head import areas
 from doctor.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from doctor.comparison import Compared
+
+Head = Sequence[Area] | Callable[[Report], Sequence[Area]]
 
 
 class Session:
@@ -37,13 +41,13 @@ class Session:
         self.header: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, flags: Flags, folder: Path | None = None) -> Session:
-        """The session of a command on ``folder``.
+    def open(cls, flags: Flags, folder: Path | None = None, *, policy: Path | None = None) -> Session:
+        """The session of a command on ``folder``; ``policy``: the project's, from elsewhere.
 
         Raises:
             UsageError: a setting that is not understood.
         """
-        return cls(load_settings(folder or Path.cwd(), dict(flags), os.environ, flags.config))
+        return cls(load_settings(folder or Path.cwd(), dict(flags), os.environ, flags.config, policy=policy))
 
     def judge(self, snapshots: Iterable[Snapshot]) -> list[tuple[Case, Outcome]]:
         """Each snapshot's case and what the chosen rules say of it."""
@@ -58,16 +62,17 @@ class Session:
         unmet: Sequence[Note] = (),
         notes: Sequence[Note] = (),
         extra: Sequence[Outcome] = (),
-        head: Sequence[Area] | None = None,
+        head: Head | None = None,
+        had: Sequence[str] = (),
         **report_parts: Any,
     ) -> NoReturn:
         """Build the report, write it wherever it was asked for, and end with its exit code.
 
         ``unmet``: named targets that could not be looked at; ``notes``: other remarks for the reader;
-        ``head``: the lines that open the screen, where they are not those of the case.
+        ``head``: the lines that open the screen, where they are not those of the case; ``had``: runs that took place.
         """
         cases = [case for case, _ in judged]
-        lacking = [note for case in cases for note in requirements.unmet(case, self.settings.require)]
+        lacking = [note for case in cases for note in requirements.unmet(case, self.settings.require, had)]
         report = gate.build_report(
             [*(outcome for _, outcome in judged), *extra],
             [gate.subject_row(case) for case in cases],
@@ -86,14 +91,34 @@ class Session:
         case = cases[0] if len(cases) == 1 else None
         if head is None:
             head = areas(case, report.findings, report.skipped) if case is not None else ()
-        self._write(report, head)
+        self._write(report, head(report) if callable(head) else head)
         leave(report.exit_code)
 
     def compared(self, found: Compared) -> NoReturn:
-        """Judge both sides and the pair, and finish."""
-        judged = self.judge([found.pair.a.snapshot, found.pair.b.snapshot])
-        of_pair = judge(found.pair, gate.select_rules(self.settings))
-        self.finish(judged, notes=found.notes, extra=[of_pair], changes=found.changes)
+        """Judge both sides, their canaries and the pair, and finish."""
+        rules = gate.select_rules(self.settings)
+        sides = (found.pair.a, found.pair.b)
+        facts = dict(zip(map(id, found.judged), self.judge([case.snapshot for case in found.judged]), strict=True))
+        extra = [judge(found.pair, rules)]
+        parts: dict[str, Any] = {"changes": found.changes, "drift": found.pair.drift}
+        if found.drift is not None:
+            from doctor.canary.alone import run_alone, summary
+
+            records = (found.drift.a, found.drift.b)
+            for case, record in zip(sides, records, strict=True):
+                extra.append(judge(CanaryRun(case.subject.name, run_alone(record)), rules))
+            parts["canary"] = {"a": summary(records[0]), "b": summary(records[1])}
+        self.header = self.header or tuple(
+            f"{side} {case.subject.name}" for side, case in zip("ab", sides, strict=True)
+        )
+        self.finish(
+            [facts.get(id(case), (case, Outcome())) for case in sides],
+            unmet=found.unmet,
+            notes=found.notes,
+            extra=extra,
+            had=("canary",) if found.drift is not None else (),
+            **parts,
+        )
 
     def _write(self, report: Report, head: Sequence[Area]) -> None:
         for item in self.settings.format:
