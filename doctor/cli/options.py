@@ -27,7 +27,10 @@ def _verdict(kind: Any, *names: str, text: str, metavar: str | None = None) -> t
 
 OPTIONS: dict[str, tuple[Any, Any]] = {
     "format": _output(
-        _WORDS, "--format", text="text, concise or json; NAME=FILE writes to a file; repeatable.", metavar="NAME[=FILE]"
+        _WORDS,
+        "--format",
+        text="text, concise, json, sarif, junit, github, gitlab or markdown; NAME=FILE writes to a file; repeatable.",
+        metavar="NAME[=FILE]",
     ),
     "output": _output(_FILE, "--output", "-o", text="Write the report to FILE.", metavar="FILE"),
     "quiet": _output(_FLAG, "--quiet", "-q", text="Only findings and the verdict."),

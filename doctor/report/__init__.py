@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from doctor.model.report import Report
     from doctor.report.context import Context
 
-FORMATS = {"text": "doctor.report.text", "concise": "doctor.report.concise", "json": "doctor.report.json"}
+FORMATS = {
+    name: f"doctor.report.{name}"
+    for name in ("text", "concise", "json", "sarif", "junit", "github", "gitlab", "markdown")
+}
 
 
 def render(name: str, report: Report, context: Context) -> str:

@@ -23,11 +23,32 @@ class Area(msgspec.Struct, frozen=True):
     text: str
 
 
+class Anchor(msgspec.Struct, frozen=True):
+    """A line of a project's file that stands for something: ``what`` is an image's reference or a package's name."""
+
+    what: str
+    path: str
+    line: int | None = None
+
+
+class Anchors(msgspec.Struct, frozen=True):
+    """Where formats for code review show what has no file of its own (``place.anchors`` fills it).
+
+    ``root``: the scanned folder, as seen from where such reports' paths begin. ``policy``: the line of the policy, its
+    path as seen from there too. ``asks``: the lines that ask for images and packages, relative to ``root``.
+    """
+
+    root: str = ""
+    policy: Anchor | None = None
+    asks: tuple[Anchor, ...] = ()
+
+
 class Context(msgspec.Struct, frozen=True):
     """How to render.
 
     ``header``: the parts of the first line. ``areas``: the head of a single subject. ``fail_on``: the level that
     fails the run; ``gate``: the option that says so. ``seconds``: wall time of the run, left out where None.
+    ``anchors``: where findings without a file are shown.
     """
 
     width: int = WIDTH
@@ -41,12 +62,13 @@ class Context(msgspec.Struct, frozen=True):
     fail_on: str = "error"
     gate: str = "--fail-on error"
     seconds: float | None = None
+    anchors: Anchors = Anchors()
 
 
 def for_settings(settings: Settings, gate: str, stream: IO[Any] | None = None, **more: Any) -> Context:
     """The context of a run with these settings, written to ``stream`` (standard output where None).
 
-    ``gate``: as ``gate.deciding_option`` says; ``more``: header, areas, seconds.
+    ``gate``: as ``gate.deciding_option`` says; ``more``: header, areas, seconds, anchors.
     """
     return Context(
         **terminal(stream, settings.color),

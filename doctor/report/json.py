@@ -14,7 +14,12 @@ from doctor.report.context import Context
 
 def render(report: Report, context: Context) -> str:
     """The report as indented JSON with a final newline."""
-    plain = msgspec.to_builtins(report, enc_hook=_outside_json)
+    return document(report)
+
+
+def document(value: Any) -> str:
+    """A value as an indented JSON document with a final newline; nothing in its strings acts on who prints it."""
+    plain = msgspec.to_builtins(value, enc_hook=_outside_json)
     try:
         data = msgspec.json.encode(plain)
     except UnicodeEncodeError:  # a file name that is not UTF-8

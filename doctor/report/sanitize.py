@@ -25,6 +25,11 @@ _ANYWHERE = re.compile(r"##(?=\w*\[)")
 # GitHub's present form acts at the start of a line, after blanks: ::error::, ::add-mask::
 _AT_START = re.compile(r"^(\s*)::(?=[\w-])", re.MULTILINE)
 
+# What means something to Markdown inside a line, at its beginning, and what makes links of plain words.
+_MARKUP = re.compile(r"[\\`*_{}\[\]|~$#]|(?<=www)\.|:(?=//)|^[-+=]", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(\d{1,9})(?=[.)](\s|$))")
+_REFERENCE = re.compile(r"(?:[@#!~%$]|&amp;)(?=\w)")
+
 _ASCII = str.maketrans(
     {
         "✓": "+",
@@ -74,6 +79,40 @@ def screen(text: str) -> str:
 def ascii_only(text: str) -> str:
     """``text`` for a terminal that does not speak UTF-8: our own signs as ASCII, all other characters as escapes."""
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def xml(text: object, limit: int = MAX_TEXT) -> str:
+    """Like :func:`line`, without the two characters that no XML document may hold besides those shown there."""
+    return re.sub("[\ufffe\uffff]", _visible, line(text, limit))
+
+
+def markdown(text: object, limit: int = MAX_TEXT) -> str:
+    """``text`` as Markdown that shows it as it is: no markup, no HTML, no link, nobody mentioned, no issue referred to.
+
+    Hosts look for mentions and references in the rendered text, where a backslash no longer helps: an empty comment
+    after the sign keeps them apart.
+    """
+    shown = _MARKUP.sub(r"\\\g<0>", line(text, limit).lstrip())
+    shown = _NUMBERED.sub(r"\1\\", shown).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _REFERENCE.sub(r"\g<0><!-- -->", shown)
+
+
+def markdown_code(text: object, limit: int = MAX_TEXT) -> str:
+    """``text`` as a code span. Hosts look for no mentions or references there."""
+    shown = line(text, limit).strip() or "(empty)"
+    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    blank = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{blank}{shown}{blank}{fence}"
+
+
+def workflow_data(text: object, limit: int = MAX_TEXT) -> str:
+    """``text`` as the message of a GitHub workflow command."""
+    return line(text, limit).replace("%", "%25")
+
+
+def workflow_property(text: object, limit: int = MAX_TEXT) -> str:
+    """``text`` as a property (file, title) of a GitHub workflow command."""
+    return workflow_data(text, limit).replace(":", "%3A").replace(",", "%2C")
 
 
 def json_text(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from doctor import __version__
 from doctor.model.report import Finding, Report, Severity
-from doctor.report import changes, excerpt, sanitize, totals
+from doctor.report import changes, drift, excerpt, sanitize, totals
 from doctor.report.context import Context
 from doctor.report.evidence import details
 
@@ -38,6 +38,11 @@ def render(report: Report, context: Context) -> str:
     if not context.quiet:
         head = _head(report, screen)
         lines += [*_header(report, screen), "", *head, *([""] if head else [])]
+    if report.drift is not None:
+        lines += [screen.paint("Drift", "bold")]
+        for mark, name, said in drift.lines(report.drift):
+            lines += _area(mark, name, said, _AREA_WIDTH, screen)
+        lines.append("")
     if report.changes is not None:
         listed = changes.lines(report.changes, verbose=context.verbose)
         lines += [screen.paint("Changes", "bold"), *(part for row in listed for part in screen.wrap_row(row)), ""]
@@ -94,7 +99,7 @@ def _header(report: Report, screen: _Screen) -> list[str]:
 
 
 def _head(report: Report, screen: _Screen) -> list[str]:
-    if len(report.subjects) > 1:
+    if len(report.subjects) > 1 and not screen.context.areas:
         return _subjects(report, screen)
     lines = []
     for area in screen.context.areas:
