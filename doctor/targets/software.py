@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def read(interpreter: Interpreter | None) -> Collected:
 
     name = str(interpreter.executable) if interpreter else None
     document = software.collect(software.HostFileSystem("/"), name, dict(os.environ))
-    return _collected(document, "static")
+    return collected(document, "static")
 
 
 def ask(interpreter: Interpreter, runner: Runner = run, seconds: float = SECONDS) -> Collected:
@@ -56,7 +56,7 @@ def ask(interpreter: Interpreter, runner: Runner = run, seconds: float = SECONDS
         result = runner(command, input=source() + _START.encode(), timeout=seconds, max_output=MAX_OUTPUT)
     except CannotStart as error:
         raise TargetError(str(error)) from None
-    document = _document(result.stdout)
+    document = document_in(result.stdout)
     if document is None:
         why = result.failure(seconds) or "answered something that is not the collector's document"
         last = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
@@ -64,7 +64,7 @@ def ask(interpreter: Interpreter, runner: Runner = run, seconds: float = SECONDS
         raise TargetError(f"{name}: {why}{said}; is it a Python interpreter?")
     if "error" in document:
         raise TargetError(f"{name}: the collector failed in it: {document['error']}")
-    return _collected(document, "run")
+    return collected(document, "run")
 
 
 def collect(interpreter: Interpreter | None, runner: Runner = run) -> Collected:
@@ -82,19 +82,12 @@ def collect(interpreter: Interpreter | None, runner: Runner = run) -> Collected:
     except TargetError as error:
         if interpreter.why.startswith("named"):
             raise
-        collected = read(interpreter)
-        remark = f"{error}; its files were read instead"
-        return Collected(
-            collected.facts,
-            collected.partial,
-            collected.derived,
-            collected.gaps,
-            "static",
-            (*collected.remarks, remark),
-        )
+        found = read(interpreter)
+        return replace(found, remarks=(*found.remarks, f"{error}; its files were read instead"))
 
 
-def _document(output: bytes) -> dict[str, Any] | None:
+def document_in(output: bytes) -> dict[str, Any] | None:
+    """The collector's document in what a child wrote; None where there is none."""
     begin, end = b"----- BEGIN KDOCTOR SOFTWARE -----\n", b"\n----- END KDOCTOR SOFTWARE -----"
     start = output.find(begin)
     stop = output.find(end, start)
@@ -107,7 +100,8 @@ def _document(output: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _collected(document: dict[str, Any], how: str) -> Collected:
+def collected(document: dict[str, Any], how: str) -> Collected:
+    """The half of a snapshot that a collector's document holds."""
     software = document.get("software")
     return Collected(
         software if isinstance(software, dict) else {},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-BUDGET = 48 << 20  # bytes kept of one image
+BUDGET = 48 << 20  # bytes kept in memory of one image
 SMALL = 1 << 16
 _TEXTS = re.compile(
     r"(?:\.(?:dist-info|egg-info)/(?:METADATA|PKG-INFO|WHEEL|INSTALLER|top_level\.txt|direct_url\.json|requires\.txt)"
@@ -21,16 +21,16 @@ _RECORDS = re.compile(
 )
 _OBJECTS = re.compile(
     r"/(?:libtensorflow[^/]*\.so[.\d]*|_?lib_pywrap_tensorflow\w*\.so|_pywrap_tensorflow_internal\.so"
-    r"|lib(?:cu|nv|nccl)[\w-]*\.so[.\d]*|libc(?:\.so\.6|-[\d.]+\.so)|ld-musl-[^/]+|s?bin/(?:python[\d.]*|dash|bash|env|busybox))$"
+    r"|lib(?:cu|nv|nccl)[\w-]*\.so[.\d]*|lib(?:c|m|dl|rt|util|pthread|gcc_s|stdc\+\+|z)(?:\.so\.[\d.]+|-[\d.]+\.so)|libpython[\d.]+\.so[.\d]*|ld-musl-[^/]+|s?bin/(?:python[\d.]*|dash|bash|env|busybox))$"
 )
 
 
 class Keep:
     """A :data:`doctor.images.content.tar.Keep`: texts whole and ``head`` bytes of objects, within a budget."""
 
-    def __init__(self, head: int) -> None:
+    def __init__(self, head: int, budget: int = BUDGET) -> None:
         self.head = head
-        self.left = BUDGET
+        self.left = budget
 
     def __call__(self, name: str, size: int) -> int:
         """The number of bytes for the file ``name`` of ``size`` bytes."""
