@@ -915,7 +915,7 @@ def environment(framework: Framework, device_before: Optional[str]) -> Dict[str,
         "tensorflow_git": guarded(lambda: str(tf.version.GIT_VERSION)),
         "tensorflow_compiler": guarded(lambda: str(tf.version.COMPILER_VERSION)[:100]),
         "tensorflow_build": {str(key): str(build[key])[:200] for key in sorted(build, key=str)},
-        "keras": guarded(lambda: str(keras.version() if hasattr(keras, "version") else keras.__version__)),
+        "keras": guarded(lambda: keras_version(keras)),
         "numpy": str(np.__version__),
         "libc": " ".join(platform.libc_ver()),
         "system": platform.system(),
@@ -932,6 +932,14 @@ def environment(framework: Framework, device_before: Optional[str]) -> Dict[str,
         "replaced": guarded(lambda: replaced(framework)) or [],
         "sources": guarded(lambda: sources(framework)) or {},
     }
+
+
+def keras_version(keras: Any) -> str:
+    """The version of the Keras behind tf.keras, which does not always tell it itself."""
+    package = sys.modules[keras.layers.Dense.__module__.partition(".")[0]]
+    if package.__name__ == "tensorflow":  # Keras inside TensorFlow, before 2.6
+        package = keras
+    return str(package.__version__)
 
 
 def gpu_name(tf: Any, gpu: Any) -> str:
