@@ -167,11 +167,12 @@ def _weight(finding: Finding) -> int:
 
 def _judged_cases(cases: Sequence[CaseRow], failing: Sequence[Finding]) -> tuple[CaseRow, ...]:
     """The cases; one fails by a finding on its subject that is of its machine, or of none."""
-    bad = {(finding.subject, finding.machine) for finding in failing}
-    return tuple(
-        msgspec.structs.replace(row, verdict=FAIL) if bad & {(row.subject, None), (row.subject, row.machine)} else row
-        for row in cases
-    )
+    rows = []
+    for row in cases:
+        mine = [f.code for f in failing if f.subject == row.subject and f.machine in (None, row.machine)]
+        against = tuple(dict.fromkeys(mine))
+        rows.append(msgspec.structs.replace(row, verdict=FAIL, against=against) if against else row)
+    return tuple(rows)
 
 
 def _judged(subjects: Sequence[SubjectRow], failed: Iterable[Finding], unmet: Sequence[Note]) -> tuple[SubjectRow, ...]:

@@ -65,7 +65,7 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
         targets = [Target("python", request.python), *(t for t in targets if t.kind != "host")]
     machine = load_snapshot(request.machine) if request.machine else None
     pool = ThreadPoolExecutor(1)
-    project = pool.submit(_project, request, offline) if request.with_project else None
+    project = pool.submit(project_facts, request, offline=offline) if request.with_project else None
     pool.shutdown(wait=False)
     looks: list[Look] = []
     unmet: list[Note] = []
@@ -99,7 +99,7 @@ def _look(target: Target, request: Request, offline: bool, *, with_machine: bool
     raise TargetError(f"{target}: this version looks at host, python:PATH and snapshot:FILE only")
 
 
-def _project(request: Request, offline: bool) -> dict[str, Any]:
+def project_facts(request: Request, *, offline: bool) -> dict[str, Any]:
     """The ``project`` section of the folder, with what the registries say of its images unless ``offline``."""
     from doctor.project import collect_project  # noqa: PLC0415 -- only where a folder is scanned
 

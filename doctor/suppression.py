@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -160,6 +161,11 @@ _LITERAL = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 
 def _literal(text: str) -> str:
     return text.translate(_LITERAL)
+
+
+def plain_path(pattern: str | None) -> str:
+    """The path that a pattern of one file stands for."""
+    return re.sub(r"\[([\[*?])\]", r"\1", pattern or "")
 
 
 def _is_sound(row: Any) -> bool:

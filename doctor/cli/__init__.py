@@ -14,6 +14,7 @@ from doctor import __version__
 from doctor.cli.canary import canary
 from doctor.cli.check import check
 from doctor.cli.compare import compare
+from doctor.cli.gate import gate
 from doctor.cli.pin import pin
 from doctor.cli.rule import rule
 from doctor.cli.scan import scan
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, canary, compare, pin, rule, suggest):
+for command in (scan, check, snapshot, canary, compare, gate, pin, rule, suggest):
     app.command()(command)
 
 

@@ -18,12 +18,13 @@ from doctor.cli.options import Flags, leave
 from doctor.diagnosis import machine_name
 from doctor.engine import Outcome, judge
 from doctor.io.files import write_atomically
-from doctor.model.report import Note, Report
+from doctor.model.report import MachineRow, Note, Report
 from doctor.model.snapshot import Snapshot
 from doctor.report import render
 from doctor.report.context import WIDTH, Area, for_settings
 from doctor.report.head import areas
 from doctor.settings import Settings, load_settings
+from doctor.suppression import Suppression
 
 if TYPE_CHECKING:
     from doctor.comparison import Compared
@@ -64,22 +65,30 @@ class Session:
         extra: Sequence[Outcome] = (),
         head: Head | None = None,
         had: Sequence[str] = (),
+        machines: Sequence[MachineRow] | None = None,
+        suppressions: Sequence[Suppression] | None = None,
         **report_parts: Any,
     ) -> NoReturn:
         """Build the report, write it wherever it was asked for, and end with its exit code.
 
         ``unmet``: named targets that could not be looked at; ``notes``: other remarks for the reader;
         ``head``: the lines that open the screen, where they are not those of the case; ``had``: runs that took place.
+        ``machines`` and ``suppressions``: where they are not simply those of the cases (and ``unmet`` is complete).
         """
         cases = [case for case, _ in judged]
-        lacking = [note for case in cases for note in requirements.unmet(case, self.settings.require, had)]
+        lacking: list[Note] = []
+        if suppressions is None:
+            suppressions = [s for case in cases for s in suppression.from_files(case, self.today)]
+            lacking = [note for case in cases for note in requirements.unmet(case, self.settings.require, had)]
+        if machines is None:
+            machines = [gate.machine_row(case, machine_name(case.snapshot)) for case in cases]
         report = gate.build_report(
             [*(outcome for _, outcome in judged), *extra],
             [gate.subject_row(case) for case in cases],
-            [gate.machine_row(case, machine_name(case.snapshot)) for case in cases],
+            machines,
             self.settings,
             today=self.today,
-            suppressions=[s for case in cases for s in suppression.from_files(case, self.today)],
+            suppressions=suppressions,
             known_findings=baseline.read(Path(self.settings.baseline)) if self.settings.baseline else None,
             unmet=[*unmet, *lacking],
             notes=notes,

@@ -147,11 +147,15 @@ class MachineRow(Row, frozen=True):
 
 
 class CaseRow(Row, frozen=True):
-    """The gate's verdict on one subject on one machine; ``drift`` and ``accuracy``: what its canary came to."""
+    """The gate's verdict on one subject on one machine.
+
+    ``against``: codes of the findings that fail it. ``drift`` and ``accuracy``: what its canary came to.
+    """
 
     subject: str
     machine: str | None = None
     verdict: str = "pass"
+    against: tuple[str, ...] = ()
     drift: str | None = None
     accuracy: str | None = None
 
