@@ -110,8 +110,8 @@ class InterpreterRunner:
 
 def seed_keras_home(folder: Path, environment: dict[str, str]) -> None:
     """Copy the user's `keras.json`, which overrides what the installed files say; whatever is no small file is left."""
-    home = environment.get("KERAS_HOME") or os.path.join(environment.get("HOME", ""), ".keras")  # noqa: PTH118
-    source = Path(home) / "keras.json"
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 -- never raises
+    source = Path(environment.get("KERAS_HOME") or home / ".keras") / "keras.json"
     try:
         if stat.S_ISREG(source.stat().st_mode) and source.stat().st_size <= _KERAS_JSON_LIMIT:
             (folder / "keras.json").write_bytes(source.read_bytes()[:_KERAS_JSON_LIMIT])
