@@ -18,6 +18,7 @@ from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot, load_snapshot
 from doctor.targets.host import Look, look
+from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target, parse
 
 MAX_NOTES = 5
@@ -36,6 +37,7 @@ class Request:
     try_tensorflow: bool = False
     build_args: tuple[str, ...] = ()
     with_project: bool = False
+    inside: Inside | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,10 @@ def _look(target: Target, request: Request, offline: bool, *, with_machine: bool
         python = target.name or None
         found = look(request.folder, python=python, machine=with_machine, offline=offline)
         return _tried(found) if request.try_tensorflow else found
-    raise TargetError(f"{target}: this version looks at host, python:PATH and snapshot:FILE only")
+    from doctor.targets.inside import look_inside  # noqa: PLC0415 -- only where an image or container is named
+
+    options = request.inside or Inside()
+    return look_inside(target, msgspec.structs.replace(options, offline=offline, machine=with_machine))
 
 
 def project_facts(request: Request, *, offline: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
+from doctor.cli.options_inside import Cache, Platform, Pull, Run, inside
 
 
 @shared
@@ -16,11 +17,18 @@ def scan(
     path: Annotated[Path, typer.Argument(help="The project's folder.", show_default=False)] = Path(),
     python: Annotated[Optional[str], typer.Option(help="Look at this interpreter or environment.")] = None,  # noqa: UP045
     target: Annotated[Optional[list[str]], typer.Option(help="Look at these instead of this host.")] = None,  # noqa: UP045
+    image: Annotated[
+        list[str] | None, typer.Option(help="Look into this image: short for --target image:REF.", metavar="REF")
+    ] = None,
     machine: Annotated[Optional[Path], typer.Option(help="Judge on the machine of this snapshot.")] = None,  # noqa: UP045
     log: Annotated[Optional[Path], typer.Option(help="A training or TensorFlow log to join with the facts.")] = None,  # noqa: UP045
     build_arg: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the project's Dockerfiles.", metavar="NAME=VALUE")
     ] = None,
+    platform: Platform = None,
+    pull: Pull = "never",
+    run: Run = False,
+    cache: Cache = True,
     try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
 ) -> None:
     """Say what is wrong with this machine and this environment, the root cause first."""
@@ -31,12 +39,13 @@ def scan(
     request = Request(
         folder=path,
         python=python or session.settings.python,
-        targets=tuple(target or ()),
+        targets=(*(target or ()), *(f"image:{one}" for one in image or ())),
         machine=machine,
         log=log,
         try_tensorflow=try_,
         build_args=tuple(build_arg or ()),
         with_project=True,
+        inside=inside(platform, pull, run, cache, session.settings.progress),
     )
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header

@@ -7,14 +7,22 @@ from typing import Annotated, Optional
 
 import typer
 
+from doctor.cli.options_inside import Cache, Platform, Pull, Run, inside
+
 
 def snapshot(
-    target: Annotated[str, typer.Argument(help="host, python:PATH, snapshot:FILE.")] = "host",
+    target: Annotated[
+        str, typer.Argument(help="host, python:PATH, image:REF, container:NAME, archive:FILE, snapshot:FILE.")
+    ] = "host",
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="Write to FILE instead of stdout.")] = None,  # noqa: UP045
     share: Annotated[bool, typer.Option(help="A redacted block for a bug report.")] = False,
     print_probe: Annotated[
         bool, typer.Option(help="Print the one-file collector: | ssh node python3 - > node.json")
     ] = False,
+    platform: Platform = None,
+    pull: Pull = "never",
+    run: Run = False,
+    cache: Cache = True,
     offline: Annotated[bool, typer.Option(help="No network at all.")] = False,
 ) -> None:
     """Collect facts and save them as a snapshot."""
@@ -28,7 +36,8 @@ def snapshot(
 
         emit(probe())
         return
-    looked = look_at(Request(Path(), None, (target,)), offline=offline, strict=True)
+    options = inside(platform, pull, run, cache, progress=True)
+    looked = look_at(Request(targets=(target,), inside=options), offline=offline, strict=True)
     from doctor.model.wire import encode_snapshot
 
     found = looked.snapshots[0]

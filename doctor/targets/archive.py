@@ -6,7 +6,6 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 
 from doctor.errors import TargetError
 from doctor.images.content import tar
-from doctor.images.content.blob import Blob, FileBlob, PartBlob, open_file
+from doctor.images.content.blob import Blob, FileBlob, PartBlob, Tell, open_file
 from doctor.images.content.inflate import GzipBlob
 from doctor.io.registry.interface import INDEX_TYPES
 from doctor.targets.image_config import Identity, ImageConfig, of_document
@@ -44,10 +43,11 @@ class ArchiveImage:
     identity: Identity
     layers: tuple[Layer, ...]
     key: str
+    size: int | None = None
 
-    def files(self, stack: ExitStack, done: Callable[[int, int], None]) -> LayerFileSystem:
+    def files(self, stack: ExitStack, tell: Tell) -> LayerFileSystem:
         """The image's file system, which lives as long as ``stack``."""
-        return put_together(self.layers, stack, done)
+        return put_together(self.layers, stack, tell)
 
 
 def open_archive(path: Path, platform: str | None, default_platform: str, stack: ExitStack) -> ArchiveImage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from doctor.errors import TargetError
 from doctor.images.content import zstd
-from doctor.images.content.blob import Blob, sha256_of
+from doctor.images.content.blob import Blob, Tell, sha256_of, silent
 from doctor.images.content.inflate import GzipBlob
 from doctor.images.content.tar import Member, members
 from doctor.images.content.wanted import Keep
@@ -40,12 +40,10 @@ class Layer:
     digest: str | None = None
 
 
-def put_together(
-    layers: Sequence[Layer], stack: ExitStack, done: Callable[[int, int], None] = lambda _done, _all: None
-) -> LayerFileSystem:
+def put_together(layers: Sequence[Layer], stack: ExitStack, tell: Tell = silent) -> LayerFileSystem:
     """The file system of the layers, given from the bottom up; files it needs live as long as ``stack``.
 
-    ``done`` is told after each layer how many of how many are read.
+    ``tell`` hears of packed bytes that were gone through.
 
     Raises:
         TargetError: a layer is missing, cut off, damaged, no tar, or too large.
@@ -55,13 +53,12 @@ def put_together(
     files = LayerFileSystem()
     keep = Keep(HEAD)
     with ThreadPoolExecutor(min(WORKERS, max(1, len(layers)))) as pool:
-        pending = [pool.submit(_index, layer, stack, keep) for layer in layers]
+        pending = [pool.submit(_index, layer, stack, keep, tell) for layer in layers]
         try:
-            for number, (layer, index) in enumerate(zip(layers, pending, strict=True), 1):
+            for layer, index in zip(layers, pending, strict=True):
                 found, blob = index.result()
                 files.add(layer.name, found, BlobReader(blob))
                 found.clear()
-                done(number, len(layers))
         except BaseException:
             for index in pending:
                 index.cancel()
@@ -69,27 +66,27 @@ def put_together(
     return files
 
 
-def _index(layer: Layer, stack: ExitStack, keep: Keep) -> tuple[list[Member], Blob]:
+def _index(layer: Layer, stack: ExitStack, keep: Keep, tell: Tell) -> tuple[list[Member], Blob]:
     packed = layer.fetch()
     magic = packed.read_at(0, 6)
     for start, kind in _OTHERS.items():
         if magic.startswith(start):
             raise TargetError(f"{layer.name}: compressed with {kind}, which registries and engines no longer write")
     if magic.startswith(b"\x1f\x8b"):
-        inflated = GzipBlob(packed, layer.name, layer.digest)
+        inflated = GzipBlob(packed, layer.name, layer.digest, tell)
         found = list(members(inflated, layer.name, keep))
         inflated.finish()
         return found, inflated
     if layer.digest is not None:
-        _check(packed, layer)
+        _check(packed, layer, tell)
     blob: Blob = zstd.unpack(packed, layer.name, stack) if magic.startswith(zstd.MAGIC) else packed
     if not magic:
         return [], blob  # an empty file: some writers' way to say that a layer changes nothing
     return list(members(blob, layer.name)), blob
 
 
-def _check(packed: Blob, layer: Layer) -> None:
-    found = sha256_of(packed)
+def _check(packed: Blob, layer: Layer, tell: Tell) -> None:
+    found = sha256_of(packed, tell)
     if found != layer.digest:
         raise TargetError(f"{layer.name}: its bytes are those of {found}: damaged, or tampered with")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -89,13 +89,22 @@ class StreamBlob:
         return bool(self._piece)
 
 
-def sha256_of(blob: Blob) -> str:
+Tell = Callable[[int], None]
+"""Hears how many more bytes of something long are done; called by several threads."""
+
+
+def silent(_bytes: int) -> None:
+    """A :data:`Tell` for whoever does not want to know."""
+
+
+def sha256_of(blob: Blob, tell: Tell = silent) -> str:
     """The digest of all bytes of a blob, as registries write it (``sha256:…``)."""
     seen = hashlib.sha256()
     offset = 0
     while piece := blob.read_at(offset, PIECE):
         seen.update(piece)
         offset += len(piece)
+        tell(len(piece))
     return "sha256:" + seen.hexdigest()
 
 

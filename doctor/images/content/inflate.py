@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import Any
 
 from doctor.errors import TargetError
-from doctor.images.content.blob import Blob
+from doctor.images.content.blob import Blob, Tell, silent
 
 BLOCK = 2 << 20
 MAX_MARKS = 256
@@ -27,13 +27,15 @@ _GZIP = 16 + zlib.MAX_WBITS
 class GzipBlob:
     """A gzip blob (several members may follow each other) as the bytes that come out of it.
 
-    ``name`` is what errors call it, ``digest`` what the compressed bytes must hash to (checked by :meth:`finish`).
+    ``name`` is what errors call it, ``digest`` what the compressed bytes must hash to (checked by :meth:`finish`);
+    ``tell`` hears of compressed bytes as they are taken.
     """
 
-    def __init__(self, compressed: Blob, name: str, digest: str | None = None) -> None:
+    def __init__(self, compressed: Blob, name: str, digest: str | None = None, tell: Tell = silent) -> None:
         self.compressed = compressed
         self.name = name
         self.digest = digest
+        self.tell = tell
         self.size: int | None = None
         self._hash = hashlib.sha256() if digest else None
         self._state: Any = zlib.decompressobj(_GZIP)
@@ -93,12 +95,14 @@ class GzipBlob:
 
     def _forward(self) -> None:
         """Inflate the next block that nobody has seen."""
+        before = self._consumed
         data, self._consumed, self._state = self._inflate(self._consumed, self._state, first=True)
         if len(data) < BLOCK:
             self.size = self._blocks * BLOCK + len(data)
         if data:
             self._keep(self._blocks, data)
             self._blocks += 1
+        self.tell(self._consumed - before)
         output = self._blocks * BLOCK
         if output > MAX_OUTPUT or (output > FREE_OUTPUT and output > MAX_RATIO * self._consumed):
             raise TargetError(f"{self.name}: {self._consumed} bytes inflate to more than {output}: not looked at")
