@@ -63,7 +63,10 @@ def _fraction(a: float, b: float, x: float) -> float:
 
 def t_two_sided(t: float, freedom: float) -> float:
     """The probability that |T| exceeds |t| under Student's t with so many degrees of freedom."""
-    return incomplete_beta(freedom / 2.0, 0.5, freedom / (freedom + t * t))
+    square = t * t
+    if square < freedom:  # the other tail: near 1 the argument would lose its digits
+        return 1.0 - incomplete_beta(0.5, freedom / 2.0, square / (freedom + square))
+    return incomplete_beta(freedom / 2.0, 0.5, freedom / (freedom + square))
 
 
 def t_quantile(probability: float, freedom: float) -> float:
