@@ -9,7 +9,7 @@ class Inside(msgspec.Struct, frozen=True):
     """Options of ``image:``, ``archive:`` and ``container:`` targets.
 
     ``platform``: ``os/architecture``, this machine's by default. ``pull``: never, missing or always. ``run``: an
-    image's own Python runs the collector, in the sandbox. ``cache``: what was read of the same content before is good enough.
+    image's own Python runs the collector, in the sandbox. ``cache``: what was read of the same content before will do.
     ``machine``: look at this machine too.
     """
 
