@@ -40,7 +40,7 @@ def mount() -> ModuleType:
 
 @functools.cache
 def rules() -> tuple[Rule, ...]:
-    """Every rule, in the order of codes.
+    """Every rule, in the order of codes; each hears the log too.
 
     Raises:
         ImportError: two rules share a code or a name.
@@ -60,7 +60,8 @@ def rules() -> tuple[Rule, ...]:
                 raise ImportError(f"{item.code} {item.name} is registered twice")
             found[item.code] = item
             names.add(item.name)
-    return tuple(found[code] for code in sorted(found))
+    listening = importlib.import_module(f"{PACKAGE}.heard").listening
+    return tuple(listening([found[code] for code in sorted(found)]))
 
 
 def tables_date() -> str:

@@ -18,17 +18,22 @@ F = TypeVar("F", bound=Check)
 class Rule(msgspec.Struct, frozen=True):
     """A registered rule.
 
-    ``of``: what it judges, a :class:`Case` or a :class:`Comparison`. ``follows``: codes of findings that, where they
-    stand too, explain this one (root cause first). ``would_help``: a command that would bring the facts it needs.
+    ``of``: what it judges, a :class:`Case`, a :class:`Comparison` or another subject; several where it is a tuple.
+    ``follows``: codes of findings that, where they stand too, explain this one (root cause first). ``would_help``: a
+    command that would bring the facts it needs.
     """
 
     code: str
     name: str
     severity: Severity
     check: Check
-    of: type
+    of: type | tuple[type, ...]
     follows: tuple[str, ...] = ()
     would_help: str | None = None
+
+    def judges(self, kind: type) -> bool:
+        """Whether it judges subjects of this kind."""
+        return kind in self.of if isinstance(self.of, tuple) else kind is self.of
 
     @property
     def summary(self) -> str:
