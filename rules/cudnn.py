@@ -96,7 +96,7 @@ def cudnn_too_old(case: Case) -> Iterator[Finding]:
         _nothing_known(case, state)
         return
     version, fact = found
-    compiled = known(case.software.tensorflow.cudnn_compiled_version) or state.build.cudnn_compiled
+    compiled = state.cudnn_compiled
     if compiled is None:
         need(case.software.tensorflow.cudnn_compiled_version)
         return

@@ -5,12 +5,24 @@ Nothing here registers a rule.
 
 from __future__ import annotations
 
+from . import requirements as reqs
 from .gpu_code import Code, release_serves
 from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, toolkit
+from .tables.frameworks import unavailable
 from .tables.tensorflow import Release, releases
 from .tables.versions import major, numbers
 
-__all__ = ["CHECK_GPUS", "Code", "driver_runs", "install", "least_driver", "newest_release", "reported_runs"]
+__all__ = [
+    "CHECK_GPUS",
+    "Code",
+    "driver_runs",
+    "install",
+    "installable_pythons",
+    "least_driver",
+    "newest_release",
+    "reported_runs",
+    "unavailable_pin",
+]
 
 _MINOR_VERSIONS_SINCE = 11  # the first CUDA major with minor-version compatibility
 CHECK_GPUS = "python -c \"import tensorflow as tf; print(tf.config.list_physical_devices('GPU'))\""
@@ -77,14 +89,38 @@ def newest_release(
             continue
         if capability is not None and not release_serves(release, capability, reported):
             continue
-        if python is not None and ".".join(python.split(".")[:2]) not in release.python.get("linux_x86_64", ()):
+        pythons = installable_pythons(release)
+        if not pythons or (python is not None and ".".join(python.split(".")[:2]) not in pythons):
             continue
         return release
     return None
+
+
+def unavailable_pin(release: Release, extras: frozenset[str], python: str | None) -> str | None:
+    """Why an extra of a release cannot be installed on a Python: it pins a package that the index does not have.
+
+    None where it can, or where that hangs on a Python that is not known.
+    """
+    for extra in sorted(extras):
+        for requirement in filter(None, map(reqs.parse, release.extras.get(extra, ()))):
+            for clause in requirement.specifier:
+                row = unavailable(requirement.name, clause.version, python) if clause.operator == "==" else None
+                if row is not None:
+                    return f"the {extra} extra pins {row.name}=={row.version}, and {row.why}"
+    return None
+
+
+def installable_pythons(release: Release, platform: str = "linux_x86_64") -> tuple[str, ...]:
+    """The Pythons for which a release has a wheel and, where it has one, an installable and-cuda extra."""
+    extra = frozenset({"and-cuda"})
+    return tuple(p for p in release.python.get(platform, ()) if unavailable_pin(release, extra, p) is None)
 
 
 def install(release: Release) -> str:
     """The command that installs a release with its CUDA, where pip brings it along."""
     extra = "[and-cuda]" if "and-cuda" in release.extras else ""
     note = "" if extra else f", with CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it"
+    pythons = installable_pythons(release)
+    if len(pythons) < len(release.python.get("linux_x86_64", ())):
+        note += f", on Python {' or '.join(pythons)}"
     return f"pip install 'tensorflow{extra}=={release.version}'{note}"

@@ -9,7 +9,7 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import driver_version, effective_cuda
-from .fitting import CHECK_GPUS, install, newest_release
+from .fitting import CHECK_GPUS, install, installable_pythons, newest_release
 from .gpu_code import Code, all_machine_code, most_that, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
 from .shared import TensorFlowBuild, driver_system, need_gpu_case, tensorflow_facts
@@ -71,9 +71,11 @@ def _other_release(case: Case, capability: str) -> str | None:
     if release is None:
         return None
     branch = branch_for_cuda(release_ptx_cuda(release, capability) or release.cuda.version)
-    newest = release.python["linux_x86_64"][-1]
-    needs = f" and with a driver of branch R{branch.branch} or newer" if branch else ""
-    return f"{install(release)}, on Python {newest} or older{needs}"
+    command, pythons = install(release), installable_pythons(release)
+    needs = f"a driver of branch R{branch.branch} or newer" if branch else ""
+    if ", on Python" not in command:
+        command += f", on Python {pythons[-1]} or older"
+    return f"{command}, with {needs}" if needs else command
 
 
 @rule("KD106", "gpu-too-old", Severity.ERROR, would_help=SNAPSHOT)

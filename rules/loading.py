@@ -55,7 +55,8 @@ class State(msgspec.Struct, frozen=True):
 
     ``listed``: the libraries were looked for; ``complete``: and all of them are in the list; ``foreign_wheels``:
     another framework may have brought CUDA wheels for itself; ``runtime_wheel``: the wheel with the right libcudart
-    is installed; ``own_wheels``: the installed ones of those that this build would use.
+    is installed; ``own_wheels``: the installed ones of those that this build would use; ``cudnn_compiled``: the cuDNN
+    that the build was compiled against, where it or its release tells.
     """
 
     build: TensorFlowBuild
@@ -68,6 +69,7 @@ class State(msgspec.Struct, frozen=True):
     foreign_wheels: bool
     runtime_wheel: bool
     own_wheels: frozenset[str]
+    cudnn_compiled: str | None = None
 
     @property
     def required(self) -> tuple[Opened, ...]:
@@ -162,6 +164,7 @@ def cuda_state(case: Case) -> State:
     cudnn = build.cudnn_version or (release.cuda.cudnn if release else None)
     if cuda is None:
         raise Unknown("software.tensorflow.cuda_version")
+    compiled = build.cudnn_compiled or (release.cuda.cudnn_compiled if release else None)
     rows = table.sonames_of_build(cuda, cudnn)
     if not rows:
         raise Unknown("software.tensorflow.cuda_version", f"the tables do not know the libraries of CUDA {cuda}")
@@ -178,6 +181,7 @@ def cuda_state(case: Case) -> State:
         foreign_wheels=case.package("torch", "jax") is not None,
         runtime_wheel=_runtime_package(case, rows),
         own_wheels=frozenset(row.wheel for row in rows if row.wheel and case.package(row.wheel)),
+        cudnn_compiled=compiled,
     )
 
 

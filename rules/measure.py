@@ -130,7 +130,8 @@ def _under_wsl(case: Case) -> bool:
     said = known(case.machine.wsl)
     if said is not None:
         return bool(said)
-    return "microsoft" in (known(case.machine.kernel) or "").lower() or "/dev/dxg" in (known(case.machine.devices) or ())
+    kernel, nodes = known(case.machine.kernel) or "", known(case.machine.devices) or ()
+    return "microsoft" in kernel.lower() or "/dev/dxg" in nodes
 
 
 def measured(case: Case) -> list[tuple[Seen, str]]:

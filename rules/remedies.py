@@ -6,10 +6,9 @@ from doctor.case import Case
 from doctor.model.facts import known
 
 from . import requirements as reqs
+from .fitting import unavailable_pin
 from .loading import State
-from .tables.packages import unresolvable
-from .tables.tensorflow import tensorflow_release
-from .tables.versions import allows
+from .tables.tensorflow import Release, releases, tensorflow_release
 
 
 def install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
@@ -33,10 +32,17 @@ def install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
 
 
 def _instead(case: Case, version: str) -> str | None:
-    """What to install where this release's and-cuda extra cannot be installed any more."""
-    python = reqs.python_minor(case)
-    for row in unresolvable():
-        concerned = row.name == "tensorflow" and row.extra == "and-cuda" and allows(row.versions, version)
-        if concerned and (row.python is None or (python is not None and allows(row.python, python))):
-            return row.instead
-    return None
+    """What to install where this release's and-cuda extra cannot be installed any more: the next one where it can."""
+    python, release = reqs.python_minor(case), tensorflow_release(version)
+    if release is None or not _broken(release, python):
+        return None
+    later = releases()[releases().index(release) + 1 :]
+    fitting = [r for r in later if not _broken(r, python) and (python is None or python in r.python["linux_x86_64"])]
+    if not fitting:
+        return "tensorflow[and-cuda]"
+    same = [r for r in fitting if r.version.split(".")[:2] == fitting[0].version.split(".")[:2]]
+    return f"tensorflow[and-cuda]=={same[-1].version}"
+
+
+def _broken(release: Release, python: str | None) -> bool:
+    return unavailable_pin(release, frozenset({"and-cuda"}), python) is not None

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from doctor.case import Case
 from doctor.model.facts import known
+from doctor.model.report import Location
 from doctor.model.snapshot import Package, Requested
 
 from .tables.packages import distribution
@@ -46,6 +47,12 @@ class Asked(msgspec.Struct, frozen=True):
     def file(self) -> str:
         """The file (or ``command line``) that it stands in."""
         return re.sub(r":\d+$", "", known(self.row.where) or "")
+
+    @property
+    def location(self) -> Location | None:
+        """The line of the file that it stands in; None for a command line, or where only the file is told."""
+        where = re.fullmatch(r"(.+):(\d+)", known(self.row.where) or "")
+        return Location(where[1], int(where[2])) if where else None
 
     @property
     def fact(self) -> str:

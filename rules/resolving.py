@@ -14,12 +14,12 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .fitting import unavailable_pin
 from .proof import evidence
 from .requested import candidates_of, is_met, pythons_for, shown
 from .requirements import Asked
-from .tables.frameworks import unavailable
-from .tables.packages import Unresolvable, distribution, unresolvable
-from .tables.tensorflow import Release, newest_release, releases, tensorflow_release
+from .tables.packages import Unresolvable, distribution, tensorflow_for_addon, unresolvable
+from .tables.tensorflow import newest_release, releases, tensorflow_release
 from .tables.versions import allows, version
 
 PYTHON = "software.python.version"
@@ -72,6 +72,7 @@ def _unresolvable(case: Case, wanted: Asked, why: str, fix: str) -> Finding:
         fix=fix,
         verify=f"pip install --dry-run {fix.split(' ', 2)[2]}" if fix.startswith("pip install") else "pip check",
         evidence=evidence(case, wanted, PYTHON, "machine.os"),
+        location=wanted.location,
         likely=0.9,
         thing=wanted.name,
     )
@@ -101,7 +102,7 @@ def _gone(case: Case, wanted: Asked, python: str | None) -> Unresolvable | None:
 def _pins_nothing(case: Case, wanted: Asked, python: str | None) -> tuple[str, str] | None:
     """An extra that pins, in every release asked for, a package that the index does not have; and what to ask for."""
     candidates = [r for v in candidates_of(wanted) if (r := tensorflow_release(v))]
-    reasons = [_unavailable(r, wanted.extras, python) for r in candidates]
+    reasons = [unavailable_pin(r, wanted.extras, python) for r in candidates]
     if wanted.name != "tensorflow" or not reasons or None in reasons:
         return None
     platforms = reqs.platforms(case) or ("linux_x86_64",)
@@ -110,28 +111,13 @@ def _pins_nothing(case: Case, wanted: Asked, python: str | None) -> tuple[str, s
         for r in releases()
         if Version(r.version) > Version(candidates[-1].version)
         and wanted.extras <= set(r.extras)
-        and _unavailable(r, wanted.extras, python) is None
+        and unavailable_pin(r, wanted.extras, python) is None
         and (python is None or python in r.python.get(platforms[0], ()))
     ]
     extras = f"[{','.join(sorted(wanted.extras))}]"
     minor = Version(later[0].version).release[:2] if later else ()
     same = [r.version for r in later if Version(r.version).release[:2] == minor]
     return reasons[-1] or "", f"tensorflow{extras}" + (f"=={same[-1]}" if same else "")
-
-
-def _unavailable(release: Release, extras: frozenset[str], python: str | None) -> str | None:
-    for extra in extras:
-        for text in release.extras.get(extra, ()):
-            requirement = reqs.parse(text)
-            for clause in requirement.specifier if requirement is not None else ():
-                row = (
-                    unavailable(requirement.name, clause.version, python)
-                    if requirement and clause.operator == "=="
-                    else None
-                )
-                if row is not None:
-                    return f"the {extra} extra pins {row.name}=={row.version}, and {row.why}"
-    return None
 
 
 def _pinned(wanted: Asked) -> str | None:
@@ -214,6 +200,7 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
                 else f"keep one of them: {reqs.install(case, shown(first))}",
                 verify=f"pip install --dry-run '{shown(first)}' '{shown(second)}'",
                 evidence=evidence(case, first, second),
+                location=second.location,
                 likely=0.9,
                 thing=f"{first.name},{second.name}",
             )
@@ -229,22 +216,42 @@ def _same_package(first: Asked, second: Asked) -> str | None:
     return None
 
 
+# Add-ons whose METADATA requires TensorFlow outright; tensorflow-io and tensorflow-addons name it in an extra only.
+_REQUIRING_TENSORFLOW = frozenset(
+    {"tensorflow-text", "tensorflow-decision-forests", "tensorflow-compression", "tf-models-official"}
+)
+_SAME_REQUIREMENTS = ("tensorflow", "tensorflow-gpu", "tensorflow-cpu")
+
+
 def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> str | None:
-    """A TensorFlow request each of whose releases excludes the version that the other request pins."""
-    tensorflow, other = (first, second) if first.name == "tensorflow" else (second, first)
-    pin = _pinned(other)
-    candidates = (
-        [r for v in candidates_of(tensorflow) if (r := tensorflow_release(v))]
-        if tensorflow.name == "tensorflow"
-        else []
-    )
-    if pin is None or not candidates or version(pin) is None:
+    """A TensorFlow request each of whose releases excludes what the other request asks for, or that excludes them."""
+    tensorflow, other = (first, second) if first.name in _SAME_REQUIREMENTS else (second, first)
+    releases_of = candidates_of(tensorflow) if tensorflow.name in _SAME_REQUIREMENTS else ()
+    candidates = [r for v in releases_of if (r := tensorflow_release(v))]
+    if not candidates or other.name in _SAME_REQUIREMENTS:
         return None
+    if (needed := _declared_by(other)) is not None:
+        fits = any(allows(needed, release.version) is not False for release in candidates)
+        return None if fits else f"{shown(other)} requires tensorflow{needed}"
     declared = []
     for release in candidates:
         rows = [r for e in (None, *sorted(tensorflow.extras)) for r in reqs.release_requirements(case, release, e)]
         named = [r for r in rows if canonicalize_name(r.name) == other.name]
-        if not named or any(allows(str(r.specifier), pin) is not False for r in named):
+        if not named or any(_meet(r.specifier, other.requirement.specifier) for r in named):
             return None
         declared.append(f"tensorflow {release.version} requires {named[0]}")
     return declared[-1]
+
+
+def _declared_by(other: Asked) -> str | None:
+    """The TensorFlow that a pinned add-on declares in its METADATA."""
+    pin = _pinned(other)
+    row = tensorflow_for_addon(other.name, pin) if pin else None
+    return row.tensorflow if row is not None and other.name in _REQUIRING_TENSORFLOW else None
+
+
+def _meet(one: SpecifierSet, other: SpecifierSet) -> bool:
+    """Whether some version may satisfy both: one of those that they name, the next one after it, or the very first."""
+    named = {clause.version.removesuffix(".*") for clause in (*one, *other)}
+    tried = ["0", *named, *(f"{text}.0.1" for text in named)]
+    return any(one.contains(v, prereleases=True) and other.contains(v, prereleases=True) for v in tried if version(v))

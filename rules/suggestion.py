@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .fitting import Code, driver_runs, install, least_driver
+from .fitting import Code, driver_runs, install, installable_pythons, least_driver, unavailable_pin
 from .tables.cuda import cuda_reported_by
 from .tables.gpus import dropped_by_driver
 from .tables.tensorflow import Release, releases
@@ -66,6 +66,12 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
     but: list[str] = []
     if wanted.gpu:
         against += _hardware(release, wanted)
+        broken = unavailable_pin(release, frozenset({"and-cuda"}), wanted.python)
+        usable = installable_pythons(release, wanted.platform)
+        if broken or (pythons and not usable):
+            against.append(broken or unavailable_pin(release, frozenset({"and-cuda"}), pythons[-1]) or "")
+        elif wanted.python is None and len(usable) < len(pythons):
+            but.append(f"its and-cuda extra can be installed on Python {' or '.join(usable)} only")
         if "and-cuda" not in release.extras:
             but.append(f"needs CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
     command = install(release).split(",")[0] if wanted.gpu else f"pip install '{_cpu_name(wanted)}=={release.version}'"

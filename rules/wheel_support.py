@@ -58,6 +58,7 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
             fix=_python_fix(case, wanted, candidates, python, platforms, special),
             verify=f"pip install --dry-run '{wanted.row.requirement}'",
             evidence=evidence(case, wanted, PYTHON, "software.python.bits", "machine.os", "machine.architecture"),
+            location=wanted.location,
             likely=0.95,
             thing=wanted.name,
         )

@@ -266,6 +266,12 @@ class TestAbsent:
         snapshot = replaced(change(plain("2.15.1"), {"software.tensorflow.version": "2.15.0"}), tensorflow="2.15.0")
         assert "2.15.1" in fix("KD207", snapshot)
 
+    def test_a_toolkit_of_an_unknown_version_is_a_toolkit(self) -> None:
+        """It is there: only which one is not known."""
+        snapshot = change(plain("2.10.1"), {"software.cuda": {"toolkits": [{"path": "/usr/local/cuda"}]}})
+        assert outcome("KD207", snapshot) == "skipped"
+        assert outcome("KD202", snapshot) != "error"
+
     def test_packages_alone_can_tell(self) -> None:
         """No library was looked for, but no toolkit and no CUDA wheel is installed."""
         snapshot = change(plain(), {"software.cuda": {"toolkits": []}})

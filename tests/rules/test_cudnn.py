@@ -116,6 +116,17 @@ class TestOld:
         told = {"software.cuda.libraries": rows, "software.cuda.cudnn_version": "8"}
         assert outcome("KD204", change(snapshot, told)) == "passed"
 
+    def test_a_release_is_enough_where_the_system_is_not_told(self) -> None:
+        """The libraries that are there are those of a system that has CUDA."""
+        told = {
+            "software": {
+                "tensorflow": {"version": "2.13"},
+                "cuda": {"toolkits": [{"version": "11.8"}], "cudnn_version": "8.5"},
+            }
+        }
+        assert outcome("KD204", told) == "error"
+        assert outcome("KD204", change(told, {"software.cuda.cudnn_version": "8.6"})) == "passed"
+
     def test_an_unknown_build_is_skipped(self) -> None:
         """What it was compiled against is not known, and no table speaks of a rebuilt TensorFlow."""
         snapshot = system("2.12.1", "11.8", "8.5.0")

@@ -169,7 +169,7 @@ class TestDriverTooOld:
     def test_no_newer_driver_is_advised_where_there_is_none(self) -> None:
         """R470 is the last branch for Kepler: the way out is an older TensorFlow."""
         assert "R470 is the last driver" in fix("KD102", host("2.15.1", K80, "470.82.01"))
-        assert "2.14.1" in fix("KD102", host("2.15.1", K80, "470.82.01"))
+        assert "'tensorflow==2.13.1', with CUDA 11.8" in fix("KD102", host("2.15.1", K80, "470.82.01"))
 
     def test_the_advised_driver_also_compiles_the_ptx(self) -> None:
         """An A100 under 2.15 needs CUDA 12.1 for its PTX (KD108): R530, not R525. Nobody updates twice."""
@@ -183,8 +183,10 @@ class TestDriverTooOld:
             assert outcome(code, change(host(), {**NO_DRIVER, **jetson})) == "inapplicable"
 
     def test_the_advised_release_runs_on_this_driver_python_and_gpu(self) -> None:
-        """The alternative is the newest that all three allow."""
-        assert "tensorflow[and-cuda]==2.14.1" in fix("KD102", host("2.21.0", T4, "470.82.01"))
+        """The alternative is the newest that all three allow; the and-cuda extra of 2.14 needs Python 3.10 or older."""
+        assert "tensorflow==2.13.1" in fix("KD102", host("2.21.0", T4, "470.82.01"))
+        older = change(host("2.21.0", T4, "470.82.01"), {"software.python.version": "3.10"})
+        assert "tensorflow[and-cuda]==2.14.1" in fix("KD102", older)
 
     @pytest.mark.parametrize(
         ("reported", "cuda", "expected"),

@@ -22,6 +22,9 @@ def keras(tensorflow: str, version: str, **more: str) -> dict[str, Any]:
     [
         ("2.15.1", "2.15.0", "passed"),
         ("2.15.1", "2.14.0", "error"),
+        ("2.15.1", "2", "passed"),
+        ("2.19.1", "3", "passed"),
+        ("2.16.2", "2", "error"),
         ("2.15.0", "3.0.2", "warning"),  # the maintainers say that it works
         ("2.14.1", "3.0.2", "error"),
         ("2.16.2", "3.15.1", "passed"),

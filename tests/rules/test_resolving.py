@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from doctor.model.report import Location
 from tests.rules.environments import asked, packages
 from tests.rules.machines import Drop, change, fix, message, outcome
+from tests.support import compute
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,15 @@ def test_one_requirement(requirement: str, python: str, machine: dict[str, Any],
         ("tensorflow<2.10", "tensorflow>=2.12", "error"),
         ("tensorflow==2.17.1", "numpy==2.0.2", "error"),
         ("tensorflow==2.17.1", "numpy==1.26.4", "passed"),
-        ("tensorflow==2.17.1", "numpy>=2", "passed"),
+        ("tensorflow==2.17.1", "numpy>=2", "error"),
+        ("tensorflow==2.17.1", "numpy<2", "passed"),
+        ("tensorflow==2.18.1", "numpy>=2", "passed"),
+        ("tensorflow-gpu==2.8.0", "numpy==1.18", "error"),
+        ("tensorflow==2.16.1", "keras<3", "error"),
+        ("tensorflow==2.16.1", "keras~=3.0", "passed"),
+        ("tensorflow==2.16.1", "tensorflow-text==2.15.0", "error"),
+        ("tensorflow==2.15.1", "tensorflow-text==2.15.0", "passed"),
+        ("tensorflow==2.16.1", "tensorflow-io==0.36.0", "passed"),
         ("tensorflow", "numpy==2.0.2", "passed"),
         ("keras==3.3.3", "tensorflow==2.15.1", "error"),
         ("tensorflow[and-cuda]==2.17.1", "nvidia-cudnn-cu12==9.1.0.70", "error"),
@@ -63,6 +73,15 @@ def test_one_requirement(requirement: str, python: str, machine: dict[str, Any],
 def test_two_requirements_of_one_file(first: str, second: str, expected: str) -> None:
     """No version meets both; ranges that leave a way are no contradiction."""
     assert outcome("KD311", asked(first, second)) == expected
+
+
+def test_the_finding_stands_at_the_line() -> None:
+    """A requirement of a file is found there; one of a command line has no place."""
+    (finding,) = compute("KD311", asked("numpy", "tensorflow-gpu==2.12.0")).findings
+    assert finding.location == Location("requirements.txt", 2)
+    line = {"software.requested": [{"requirement": "tensorflow-gpu==2.12.0", "where": "command line"}]}
+    (finding,) = compute("KD311", change(asked(), line)).findings
+    assert finding.location is None
 
 
 def test_two_files_need_not_agree() -> None:

@@ -150,6 +150,27 @@ class TestTensorFlowFacts:
         assert tensorflow_facts(case(found)).cuda_build is expected
 
     @pytest.mark.parametrize(
+        ("machine", "platform", "expected"),
+        [
+            ({"os": "darwin", "architecture": "arm64"}, "linux/amd64", True),
+            ({"os": "windows", "architecture": "x86_64"}, "linux/amd64", True),
+            ({"os": "linux", "architecture": "x86_64"}, "linux/arm64", False),
+            ({"os": "darwin", "architecture": "arm64"}, Drop, False),
+            ({}, Drop, True),
+        ],
+    )
+    def test_an_image_is_linux_wherever_it_is_judged(self, machine: Any, platform: Any, expected: bool) -> None:
+        """What its TensorFlow was built for is told by the image, not by the machine that looks at it."""
+        changes = {
+            "subject": {"kind": "image", "name": "image"},
+            "machine": machine,
+            "software.image": {"reference": "app:1"},
+            "software.image.platform": platform,
+            "software.tensorflow": {"version": "2.17.1"},
+        }
+        assert tensorflow_facts(case(change(BARE, changes))).cuda_build is expected
+
+    @pytest.mark.parametrize(
         ("build", "expected", "cuda"),
         [
             ("cuda120py311h5cbd639_0", True, "12.0"),

@@ -195,6 +195,13 @@ def test_forward_compatibility_by_class_of_gpu() -> None:
         ("NVIDIA GeForce GTX 1650 with Max-Q Design", "7.5"),
         ("Jetson AGX Orin", "8.7"),
         ("NVIDIA GB10", "12.1"),
+        ("GeForce GTX 750 Ti", "5.0"),
+        ("RTX 3090", "8.6"),
+        ("RTX 2080Ti", "7.5"),
+        ("GRID T4-16Q", "7.5"),
+        ("NVIDIA A40-48Q", "8.6"),
+        ("NVIDIA B300 SXM6 AC", "10.3"),
+        ("NVIDIA TITAN X (Pascal)", "6.1"),
         ("TITAN X", None),
         ("GeForce GT 730", None),
         ("NVIDIA RTX 6000", None),
@@ -267,6 +274,24 @@ def test_specifiers_take_pre_releases_and_unknown_versions() -> None:
     assert versions.allows(">=2.8", "nightly") is None
     assert versions.allows("no specifier", "2.9") is None
     assert versions.within("<2", "nightly") is False
+
+
+@pytest.mark.parametrize(
+    ("specifier", "version", "expected"),
+    [
+        (">=6.31.1,<8.0.0", "6", True),
+        (">=6.31.1,<8.0.0", "6.31", True),
+        (">=6.31.1,<8.0.0", "6.31.0", False),
+        (">=6.31.1,<8.0.0", "5", False),
+        ("==2.15.1", "2.15", True),
+        ("<2.0.0", "2", False),
+        ("<2.16,>=2.15.0", "2", True),
+        (">=2", "unknown", None),
+    ],
+)
+def test_a_version_told_in_part_may_be_any_of_them(specifier: str, version: str, expected: bool | None) -> None:
+    """What a person wrote as 6.31 may be 6.31.1; only what no member satisfies is excluded."""
+    assert versions.admits(specifier, version) is expected
 
 
 def test_addons() -> None:

@@ -90,3 +90,15 @@ def test_unknown_gpu_is_an_error_that_says_what_to_do(name: str) -> None:
     """A product that nobody has heard of is not guessed."""
     with pytest.raises(UsageError, match="compute capability"):
         ask("570.133.20", name)
+
+
+@pytest.mark.parametrize(
+    ("python", "release", "fits"),
+    [("3.10", "2.15.0", False), ("3.11", "2.14.1", False), ("3.10", "2.14.1", True), ("3.11", "2.15.1", True)],
+)
+def test_no_extra_is_suggested_that_cannot_be_installed(python: str, release: str, fits: bool) -> None:
+    """The and-cuda extra of 2.15.0 pins what the index has not, that of 2.14 what has no wheel for Python 3.11."""
+    asked = wanted(Snapshot(), driver="535.104.05", gpus=("7.5",), python=python)
+    (fit,) = (fit for fit in suggest(asked) if fit.version == release)
+    assert fit.fits is fits
+    assert fits or "and-cuda extra" in " ".join(fit.against)
