@@ -29,7 +29,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     "format": _output(
         _WORDS,
         "--format",
-        text="text, concise, json, sarif, junit, github, gitlab or markdown; NAME=FILE writes to a file; repeatable.",
+        text="text, concise, json, sarif, junit, github, gitlab, markdown or html; repeatable; NAME=FILE writes it.",
         metavar="NAME[=FILE]",
     ),
     "output": _output(_FILE, "--output", "-o", text="Write the report to FILE.", metavar="FILE"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 FORMATS = {
     name: f"doctor.report.{name}"
-    for name in ("text", "concise", "json", "sarif", "junit", "github", "gitlab", "markdown")
+    for name in ("text", "concise", "json", "sarif", "junit", "github", "gitlab", "markdown", "html")
 }
 
 

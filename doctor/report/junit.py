@@ -122,4 +122,4 @@ def _count(suite: ET.Element) -> None:
 
 
 def _text(text: object) -> str:
-    return sanitize.xml(text).rstrip()
+    return sanitize.line(text).rstrip()

@@ -12,9 +12,10 @@ import re
 MAX_TEXT = 2000
 
 # C0, DEL and C1; soft hyphen; Arabic letter mark; zero-width, direction marks and overrides; line and paragraph
-# separators; invisible operators; byte-order mark; interlinear marks; lone surrogates; tag characters.
+# separators; invisible operators; byte-order mark; interlinear marks; what is no character; lone
+# surrogates; tag characters. With these shown as escapes a text may stand in XML too.
 _DANGEROUS = (
-    "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"
     "\U000e0000-\U000e007f"
 )
 _CONTROL = re.compile(f"[{_DANGEROUS}]")
@@ -79,11 +80,6 @@ def screen(text: str) -> str:
 def ascii_only(text: str) -> str:
     """``text`` for a terminal that does not speak UTF-8: our own signs as ASCII, all other characters as escapes."""
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
-
-
-def xml(text: object, limit: int = MAX_TEXT) -> str:
-    """Like :func:`line`, without the two characters that no XML document may hold besides those shown there."""
-    return re.sub("[\ufffe\uffff]", _visible, line(text, limit))
 
 
 def markdown(text: object, limit: int = MAX_TEXT) -> str:

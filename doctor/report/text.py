@@ -109,8 +109,9 @@ def _head(report: Report, screen: _Screen) -> list[str]:
 
 def _area(mark: str, name: str, text: str, width: int, screen: _Screen) -> list[str]:
     """A line with its mark; the mark is painted after wrapping, so that colour takes no room."""
-    sign = _MARKS[mark]
-    lines = screen.wrap(sanitize.line(text), f"  {sign} {sanitize.line(name):{width}}", " " * (width + 4))
+    sign, title = _MARKS[mark], sanitize.line(name)
+    gap = "  " if len(title) >= width else ""
+    lines = screen.wrap(sanitize.line(text), f"  {sign} {title:{width}}{gap}", " " * (width + 4))
     lines[0] = lines[0].replace(sign, screen.paint(sign, mark), 1)
     return lines
 
