@@ -10,7 +10,7 @@ from doctor.io.sandbox import Limits, run_in_image
 from doctor.targets.image import EngineImage, read
 from doctor.targets.software import Collected, collected, document_in, source
 
-LIMITS = Limits(seconds=60.0)
+LIMITS = Limits(seconds=20.0)
 _OTHER = "KDOCTOR-OTHER-PYTHON "
 # Which Python is meant is decided as for files at rest; one that is not the running one is started instead.
 _START = f"""
