@@ -57,7 +57,7 @@ def _annotations(report: Report, context: Context) -> Iterator[str]:
     # Notes come first: what could not be looked at must not be pushed out by what was found.
     errors = [_note(note.what, note.why) for note in report.notes] if report.incomplete else []
     by_level: dict[str, list[str]] = {"error": errors, "warning": [], "notice": []}
-    for finding in worst_first(report.findings):
+    for finding in worst_first(report):
         level = _LEVELS[finding.severity or Severity.INFO]
         by_level[level].append(_annotation(level, finding, names, report, context))
     for level, lines in by_level.items():

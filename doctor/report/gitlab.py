@@ -21,7 +21,7 @@ _MAX_PATH = 4096
 
 def render(report: Report, context: Context) -> str:
     """The list as JSON; ends with a newline."""
-    findings = worst_first(report.findings)
+    findings = worst_first(report)
     issues = [
         _issue(finding, identity, report, context)
         for finding, identity in zip(findings, distinct_identities(findings), strict=True)

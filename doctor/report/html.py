@@ -42,7 +42,7 @@ def render(report: Report, context: Context) -> str:
 
 def _values(report: Report, context: Context) -> dict[str, Any]:
     """What the template shows. Strings from outside go through its filter ``line``, or were made harmless here."""
-    findings = worst_first(report.findings)
+    findings = worst_first(report)
     names = {finding.code: finding.name for finding in findings}
     shown = findings[:MAX_FINDINGS]
     drawn, undrawn = _plots(report.drift)

@@ -16,6 +16,7 @@ from doctor.report.evidence import details
 from doctor.report.place import worst_first
 from doctor.report.sanitize import markdown as text
 from doctor.report.sanitize import markdown_code as code
+from doctor.report.verdicts import areas
 
 MARK = "<!-- kdoctor report -->"
 MAX_COMMENT = 65_536
@@ -34,12 +35,15 @@ def compose(report: Report, context: Context, limit: int) -> str:
     writer.add(_head(report, context))
     if report.notes:
         writer.section("### Not looked at", (f"- {text(n.what)}: {text(n.why)}\n" for n in report.notes), "more")
+    if report.cases:
+        verdicts = (f"- **{text(area.name, 300)}** {text(area.text)}\n" for area in areas(report))
+        writer.section("### Verdicts", verdicts, "more")
     if report.drift is not None:
         rows = (f"- **{name}** {text(said, _MAX_TEXT)}\n" for _, name, said in drift.facts(report.drift))
         writer.section("### Drift", rows, "more lines")
     if report.findings:
         names = {finding.code: finding.name for finding in report.findings}
-        items = (_finding(finding, names, report) for finding in worst_first(report.findings))
+        items = (_finding(finding, names, report) for finding in worst_first(report))
         writer.section("### Findings", items, "more findings, in the full report")
     if report.changes:
         writer.section(

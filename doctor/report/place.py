@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from doctor.model.facts import known
-from doctor.model.report import Finding, Severity
+from doctor.model.report import Finding, Report, Severity
 from doctor.model.snapshot import Snapshot
 from doctor.report.context import Anchor, Anchors
 
@@ -51,9 +51,16 @@ def place_of(finding: Finding, anchors: Anchors) -> Place:
     return Place(path, found.line or 1, logical=logical)
 
 
-def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings, gravest first; among equals their order stands. For formats that hold only so many."""
-    return sorted(findings, key=lambda finding: -(finding.severity or Severity.INFO).weight)
+def worst_first(report: Report) -> list[Finding]:
+    """The report's findings for formats that hold only so many: errors and what the gate denies, then the others.
+
+    Among equals their order stands.
+    """
+    grave = Severity.ERROR.weight
+    return sorted(
+        report.findings,
+        key=lambda f: -grave if f.code in report.denied else -(f.severity or Severity.INFO).weight,
+    )
 
 
 def distinct_identities(findings: Sequence[Finding]) -> list[str]:

@@ -36,7 +36,7 @@ _ARGUMENT = re.compile(r"\{(\d+)\}")
 
 def render(report: Report, context: Context) -> str:
     """One log of one run; ends with a newline."""
-    shown = worst_first(report.findings)[:MAX_RESULTS]
+    shown = worst_first(report)[:MAX_RESULTS]
     rules = _rules(shown, report)
     order = {rule["id"]: number for number, rule in enumerate(rules)}
     identities = distinct_identities(shown)

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from doctor.model.report import Note, Report
+from doctor.model.report import CaseRow, Note, Report
 from doctor.report import markdown, render, sanitize
 from doctor.report.context import Context
 
@@ -64,6 +64,21 @@ def test_a_comment_never_exceeds_the_limit_and_counts_what_it_leaves_out(crowd: 
     assert left_out
     assert int(left_out[1]) + len(found) == 1000
     assert text.count("<details>") == text.count("</details>")
+
+
+def test_the_gates_verdicts_stand_in_it(report: Report) -> None:
+    """One line an image and machine."""
+    cases = (CaseRow("app", "node-a", "fail", ("KD102",)), CaseRow("app", "node-b"))
+    comment = render("markdown", msgspec.structs.replace(report, cases=cases), Context())
+    assert "### Verdicts\n\n- **app** on node-a: fails by KD102\n- **app** on node-b: passes\n" in comment
+
+
+def test_what_the_policy_denies_comes_first(report: Report) -> None:
+    """A warning that fails the gate is not cut off behind infos and other warnings."""
+    other = msgspec.structs.replace(report.findings[1], code="KD601", name="dependency-unpinned")
+    changed = msgspec.structs.replace(report, findings=(other, report.findings[1]), denied=("KD403",))
+    comment = render("markdown", changed, Context())
+    assert comment.index("KD403") < comment.index("KD601")
 
 
 def test_what_could_not_be_looked_at_comes_before_the_findings(report: Report) -> None:
