@@ -46,3 +46,19 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file that is not there yet, with the folders above it; False, and nothing is done, where it is.
+
+    Raises:
+        UsageError: the place cannot be written to.
+    """
+    if path.exists() or path.is_symlink():
+        return False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_atomically(path, data)
+    return True

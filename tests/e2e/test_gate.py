@@ -20,7 +20,7 @@ from tests.e2e.canary_patches import write_patch
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
-POLICY = 'reference = "kdoctor-reference.json"\n'
+POLICY = 'reference = "kdoctor-reference.json"\nmachines = ["this"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +183,7 @@ def test_interrupted_canaries_leave_nothing_behind(number: int, python: Path, tm
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- a background job has it ignored
     )
     for _ in range(300):
         if list(scratch.glob("kdoctor-canary-*")):

@@ -1,0 +1,1 @@
+"""Texts that kdoctor init fills in."""
