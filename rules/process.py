@@ -117,8 +117,7 @@ def cpu_without_avx(case: Case) -> Iterator[Finding]:
     if emulated is None:
         chip = known(case.software.python.architecture) or known(case.machine.architecture)
         applies(chip in (None, "x86_64", "amd64", "AMD64"), f"not an x86 wheel ({chip})")
-        flags = need(case.machine.cpu.flags)
-        lacking = [flag for flag in wanted if not any(f.lower().startswith(flag) for f in flags)]
+        lacking = _lacking(case, wanted)
         if not lacking:
             return
         model = known(case.machine.cpu.model) or "this CPU"
@@ -130,7 +129,7 @@ def cpu_without_avx(case: Case) -> Iterator[Finding]:
         what, fix = f"TensorFlow {build.version} needs AVX, and {emulated[0]} has none", emulated[1]
     yield Finding(
         what,
-        confidence=Confidence.HIGH if emulated is None else Confidence.MEDIUM,
+        confidence=Confidence.HIGH if known(case.machine.cpu.flags) is not None else Confidence.MEDIUM,
         effect="import tensorflow dies with 'Illegal instruction'",
         fix=fix,
         verify='python -c "import tensorflow"',
@@ -144,6 +143,29 @@ def cpu_without_avx(case: Case) -> Iterator[Finding]:
         ),
         likely=0.97,
     )
+
+
+# Names of processors without AVX (Intel's and AMD's product specifications, instruction sets): Core 2, the first Core i
+# (three digits), Xeon 5500 and 5600, Celeron and Pentium up to 2021, AMD before Bulldozer, QEMU's default CPUs.
+_WITHOUT_AVX = re.compile(
+    r"core ?(\(tm\))? ?2\b|core(\(tm\))? i[357]( cpu)? +[mqx]? ?\d{3}\b|xeon.* [xelw]5[56]\d\d\b"
+    r"|(celeron|pentium).* [nj]\d{4}\b|celeron.* g[1-5]\d{3}\b|pentium.* g[2-6]\d{3}\b"
+    r"|\bphenom\b|\bathlon(\(tm\))? ?(ii|64)\b|qemu virtual cpu|common kvm processor",
+    re.IGNORECASE,
+)
+
+
+def _lacking(case: Case, wanted: tuple[str, ...]) -> list[str]:
+    """The instructions that this CPU lacks, by its flags, else by its name.
+
+    Raises:
+        Unknown: neither tells.
+    """
+    flags, model = known(case.machine.cpu.flags), known(case.machine.cpu.model)
+    if flags is None and model and _WITHOUT_AVX.search(model):
+        return list(wanted)
+    flags = need(case.machine.cpu.flags)
+    return [flag for flag in wanted if not any(f.lower().startswith(flag) for f in flags)]
 
 
 def _emulation(case: Case) -> tuple[str, str] | None:

@@ -246,6 +246,24 @@ class TestCpuWithoutAvx:
         assert outcome("KD110", host()) == "passed"
         assert outcome("KD110", change(host(), {"machine.cpu": {"flags": ["AVX1.0", "AVX2"]}})) == "passed"
 
+    @pytest.mark.parametrize(
+        ("model", "expected"),
+        [
+            ("Intel(R) Xeon(R) CPU X5570 @ 2.93GHz", "error"),
+            ("Intel(R) Core(TM)2 Duo CPU E8400", "error"),
+            ("Intel(R) Core(TM) i7 CPU 920 @ 2.67GHz", "error"),
+            ("Intel Celeron N4505", "error"),
+            ("QEMU Virtual CPU version 2.5+", "error"),
+            ("Intel(R) Core(TM) i7-2600 CPU @ 3.40GHz", "skipped"),
+            ("Intel(R) Xeon(R) Gold 5218 CPU", "skipped"),
+            ("Intel(R) Celeron(R) G6900", "skipped"),
+            ("AMD EPYC 7763", "skipped"),
+        ],
+    )
+    def test_without_flags_the_model_may_tell(self, model: str, expected: str) -> None:
+        """Some processors are known to have no AVX; of the others the flags are needed."""
+        assert outcome("KD110", change(host(), {"machine.cpu": {"model": model}})) == expected
+
     def test_a_gpu_does_not_help(self) -> None:
         """The import dies before any GPU is looked for: no GPU is needed for the rule to speak."""
         old = {"machine.cpu": {"flags": ["sse4_2"]}, "machine.gpus": [], "machine.pci_gpus": [], "expects.gpu": False}
