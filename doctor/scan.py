@@ -13,6 +13,7 @@ import msgspec
 
 from doctor.diagnosis import join, machine_name
 from doctor.errors import DoctorError, TargetError, UsageError
+from doctor.logs import Log, joined, read_file
 from doctor.model.facts import Missing
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
@@ -22,7 +23,6 @@ from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target, parse
 
 MAX_NOTES = 5
-MAX_LOG_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Request:
     python: str | None = None
     targets: tuple[str, ...] = ()
     machine: Path | None = None
-    log: Path | None = None
+    log: Path | Log | None = None
     try_tensorflow: bool = False
     build_args: tuple[str, ...] = ()
     with_project: bool = False
@@ -86,8 +86,8 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
     if project is not None and snapshots:  # once in a run: its findings are the folder's, whatever else is looked at
         snapshots[0] = with_project(snapshots[0], project.result())
     if request.log is not None:
-        lines = read_log(request.log)
-        snapshots = [msgspec.structs.replace(snapshot, log=lines) for snapshot in snapshots]
+        log = request.log if isinstance(request.log, Log) else read_file(request.log)
+        snapshots = [joined(snapshot, log) for snapshot in snapshots]
     return Looked(tuple(snapshots), tuple(unmet), tuple(notes), _header(request, looks, machine))
 
 
@@ -154,21 +154,6 @@ def _tried(found: Look) -> Look:
     tensorflow = msgspec.structs.replace(software.tensorflow, observed=observe(found.choice.chosen, os.environ))
     software = msgspec.structs.replace(software, tensorflow=tensorflow)
     return Look(msgspec.structs.replace(found.snapshot, software=software), found.choice, found.gaps, found.remarks)
-
-
-def read_log(path: Path) -> tuple[str, ...]:
-    """The last lines of a log, at most 4 MiB of it.
-
-    Raises:
-        TargetError: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - MAX_LOG_BYTES))
-            return tuple(file.read().decode("utf-8", "replace").splitlines())
-    except OSError as error:
-        raise TargetError(f"{path}: the log cannot be read: {error.strerror or error}") from None
 
 
 def _gap_notes(gaps: Sequence[dict[str, str]]) -> list[Note]:

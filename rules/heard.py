@@ -27,7 +27,7 @@ from .tables.messages import Message, Remark, Said, said
 
 MOST_EVIDENCE = 3
 MOST_OF_A_LINE = 300
-_SURE, _FAIR = 0.85, 0.6
+_SURE, _FAIR = 85, 60
 _GPU = re.compile(r"KD(?:10[1-9]|111|20[1-7]|30[12]|409|50\d)")
 
 Check = Callable[[Any], Iterator[Finding]]
@@ -141,6 +141,7 @@ def _heard(case: Case, rules: dict[str, Rule]) -> dict[str, Finding]:
 
 def _listen(case: Case, rules: dict[str, Rule]) -> dict[str, Finding]:
     chosen: dict[str, Finding] = {}
+    unheard: list[tuple[Signal, str]] = _kept(case, "unheard", list)
     every = signals(case)
     for index, signal in enumerate(every):
         if _explained_by_facts(case, signal, rules):
@@ -154,7 +155,21 @@ def _listen(case: Case, rules: dict[str, Rule]) -> dict[str, Finding]:
         fitting = [code for code in signal.meaning.codes if code in rules and _holds(case, code, signal, rules)]
         if fitting:
             chosen[fitting[0]] = _finding(case, signal, fitting, rules, index)
+        else:
+            unheard.append((signal, _why_not(case, signal, rules)))
     return chosen
+
+
+def unheard(case: Case) -> tuple[tuple[str, str], ...]:
+    """The complaints of the log that the facts speak against, each with the reason; empty before the rules ran."""
+    rows: list[tuple[Signal, str]] = _kept(case, "unheard", list)
+    return tuple((signal.said.line, why) for signal, why in rows)
+
+
+def _why_not(case: Case, signal: Signal, rules: dict[str, Rule]) -> str:
+    ended = [_verdict(case, rules[code]).ended for code in signal.meaning.codes if code in rules]
+    reasons = [str(reason) for reason in ended if isinstance(reason, Inapplicable)]
+    return reasons[0] if reasons else "the facts show nothing of the kind now"
 
 
 def _explained_by_facts(case: Case, signal: Signal, rules: dict[str, Rule]) -> bool:
@@ -195,7 +210,7 @@ def _finding(case: Case, signal: Signal, fitting: list[str], rules: dict[str, Ru
         fix="; ".join(text for text in (advice.fix, hint) if text),
         verify=advice.sure,
         evidence=(_evidence(signal),),
-        likely=max(0.05, row.likely - 0.001 * index),
+        likely=max(0.05, row.likely / 100 - 0.001 * index),
         thing=signal.meaning.thing,
     )
 

@@ -15,6 +15,7 @@ from doctor.cli.canary import canary
 from doctor.cli.check import check
 from doctor.cli.compare import compare
 from doctor.cli.gate import gate
+from doctor.cli.log import log
 from doctor.cli.pin import pin
 from doctor.cli.rule import rule
 from doctor.cli.scan import scan
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, canary, compare, gate, pin, rule, suggest):
+for command in (scan, check, snapshot, canary, compare, gate, log, pin, rule, suggest):
     app.command()(command)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from doctor import baseline, catalogue, gate, requirements, suppression
+from doctor import baseline, catalogue, gate, logs, requirements, suppression
 from doctor.case import CanaryRun, Case
 from doctor.cli.options import Flags, leave
 from doctor.diagnosis import machine_name
@@ -91,7 +91,7 @@ class Session:
             suppressions=suppressions,
             known_findings=baseline.read(Path(self.settings.baseline)) if self.settings.baseline else None,
             unmet=[*unmet, *lacking],
-            notes=notes,
+            notes=[*notes, *logs.notes(cases)],
             tables=catalogue.tables_date(),
             **report_parts,
         )

@@ -14,7 +14,9 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07
 
 
 class Known(Row, frozen=True, kw_only=True):
-    """A message. ``anchors``: texts in lower case, one of which every such line holds; ``pattern``: decides."""
+    """A message. ``anchors``: texts in lower case without digits that begin at a word, one of which every such line
+    holds; ``pattern``: decides.
+    """
 
     id: str
     anchors: tuple[str, ...]
@@ -32,15 +34,15 @@ class Message(Known, frozen=True, kw_only=True):
     """A message that speaks for rules.
 
     ``says``: what it tells, with the pattern's groups; ``codes``: the rules that it may point to, the likeliest first;
-    ``likely``: how likely the first is the root cause where no fact is known; ``stands``: against which facts it holds
-    (0: none, 1: a rule that thought itself inapplicable, 2: also one that found nothing); ``symptom``: it only says
-    that there is no GPU, and any reason explains it; ``severity``: lower than the rule's; ``resolve``: the judgement in
-    code that reads its groups.
+    ``likely``: how likely, in percent, the first is the root cause where no fact is known; ``stands``: against which
+    facts it holds (0: none, 1: a rule that thought itself inapplicable, 2: also one that found nothing); ``symptom``:
+    it only says that there is no GPU, and any reason explains it; ``severity``: lower than the rule's; ``resolve``:
+    the judgement in code that reads its groups.
     """
 
     says: str
     codes: tuple[str, ...]
-    likely: float
+    likely: int
     stands: int = 0
     symptom: bool = False
     severity: str | None = None
@@ -72,8 +74,22 @@ def messages() -> tuple[Message, ...]:
 
 @functools.cache
 def anchors() -> tuple[str, ...]:
-    """Texts in lower case, one of which every line that the table knows holds."""
+    """Texts in lower case without digits, beginning at a word; every line that the table knows holds one of them."""
     return tuple(dict.fromkeys(anchor for row in (*remarks(), *messages()) for anchor in row.anchors))
+
+
+@functools.cache
+def keywords() -> dict[str, tuple[str, ...]]:
+    """For each anchor one word of letters that every text with it holds (the longest that is whole), for a fast look.
+
+    The last word of an anchor may be the beginning of a longer one, so it serves only where it stands alone.
+    """
+    found: dict[str, list[str]] = {}
+    for anchor in anchors():
+        words = re.findall(r"[a-z]+", anchor)
+        whole = words[:-1] if len(words) > 1 and anchor[-1].isalpha() else words
+        found.setdefault(max(whole, key=len), []).append(anchor)
+    return {word: tuple(some) for word, some in found.items()}
 
 
 @functools.cache
