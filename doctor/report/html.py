@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from doctor import __version__, catalogue
+from doctor.errors import UsageError
 from doctor.model.report import Finding, Report, Severity
 from doctor.report import drift, excerpt, sanitize, totals
 from doctor.report.context import Context
@@ -22,12 +23,20 @@ MAX_SKIPS = 2_000
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _EXCERPT_WIDTH = 160
 _MAX_TEXT = 600
+_INSTALL = "pip install 'keras-doctor[report]'"
 _WORDS = {"fail": "failed", "incomplete": "incomplete", "pass": "passed"}
 
 
 def render(report: Report, context: Context) -> str:
-    """The page; ends with a newline."""
-    import jinja2  # noqa: PLC0415 - a third of a second that only this format costs
+    """The page; ends with a newline.
+
+    Raises:
+        UsageError: the template engine, an optional dependency, is not installed.
+    """
+    try:
+        import jinja2  # noqa: PLC0415 - only this format needs it
+    except ImportError:
+        raise UsageError(f"--format html: jinja2 is not installed: {_INSTALL}") from None
 
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -83,7 +92,7 @@ def _plots(found: Mapping[str, Any] | None) -> tuple[list[Plot], str]:
     try:
         return plots(found), ""
     except ImportError:
-        return [], "matplotlib is not installed: pip install 'keras-doctor[plots]'"
+        return [], f"matplotlib is not installed: {_INSTALL}"
 
 
 def _finding(finding: Finding, names: Mapping[str, str], report: Report) -> dict[str, Any]:

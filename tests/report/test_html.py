@@ -10,6 +10,7 @@ import sys
 import msgspec
 import pytest
 
+from doctor.errors import UsageError
 from doctor.model.report import Note, Report
 from doctor.report import render
 from doctor.report.context import Area, Context
@@ -146,6 +147,15 @@ def test_without_the_plotting_library_the_page_says_so(drawn: Report, monkeypatc
     assert "default-changed: a framework default changed" in text
 
 
+def test_without_the_template_engine_one_line_says_what_to_install(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is optional; asking for it without its library is a usage error."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(UsageError, match=r"jinja2 is not installed: pip install 'keras-doctor\[report\]'"):
+        render("html", report, Context())
+
+
 def test_a_thousand_findings_fit(crowd: Report) -> None:
     """Less than 1.5 MB, the errors first."""
     text = render("html", crowd, Context())
@@ -157,7 +167,8 @@ def test_a_thousand_findings_fit(crowd: Report) -> None:
 def test_libraries_for_pages_are_imported_by_pages_only() -> None:
     """Other formats cost neither the template engine nor the plotting library; a page without drift no plots."""
     program = (
-        "import sys; from doctor.model.report import Report; from doctor.report import FORMATS, render;"
+        "import sys; from doctor.errors import UsageError
+from doctor.model.report import Report; from doctor.report import FORMATS, render;"
         "from doctor.report.context import Context;"
         "[render(n, Report(), Context()) for n in FORMATS if n != 'html'];"
         "print([m for m in ('jinja2', 'matplotlib', 'numpy') if m in sys.modules]);"
