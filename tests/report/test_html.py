@@ -167,8 +167,7 @@ def test_a_thousand_findings_fit(crowd: Report) -> None:
 def test_libraries_for_pages_are_imported_by_pages_only() -> None:
     """Other formats cost neither the template engine nor the plotting library; a page without drift no plots."""
     program = (
-        "import sys; from doctor.errors import UsageError
-from doctor.model.report import Report; from doctor.report import FORMATS, render;"
+        "import sys; from doctor.model.report import Report; from doctor.report import FORMATS, render;"
         "from doctor.report.context import Context;"
         "[render(n, Report(), Context()) for n in FORMATS if n != 'html'];"
         "print([m for m in ('jinja2', 'matplotlib', 'numpy') if m in sys.modules]);"
