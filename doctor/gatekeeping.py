@@ -83,9 +83,9 @@ def check_policy(settings: Settings) -> None:
 
 
 def gather(request: Request, settings: Settings) -> Gathered:
-    """Look at all that the policy names; ``request.targets`` (the command line) stand in for its images.
+    """Look at all that the policy names, or the command line in its stead.
 
-    Without either, this environment is judged together with the project.
+    Where neither names a target, this environment is judged together with the project.
 
     Raises:
         UsageError: the folder is none, or a target is not understood.
@@ -93,7 +93,7 @@ def gather(request: Request, settings: Settings) -> Gathered:
     if not request.folder.is_dir():
         raise UsageError(f"{request.folder}: no such folder; name the project's folder")
     found = Gathered()
-    words = request.targets or settings.images
+    words = chosen(request, settings)
     if words:
         section = project_facts(request, offline=settings.offline)
         bare = Snapshot(subject=Subject(kind="project", name=PROJECT, collected="static"), collected_at=_now())
@@ -121,6 +121,12 @@ def gather(request: Request, settings: Settings) -> Gathered:
         found.header = found.header or looked.header
     found.machines = _machines(settings, found)
     return found
+
+
+def chosen(request: Request, settings: Settings) -> tuple[str, ...]:
+    """The targets: those of the command line, else the policy's images; a named interpreter comes on top of them."""
+    words = request.targets or settings.images
+    return (*words, f"python:{request.python}") if words and request.python is not None else words
 
 
 def judge_all(found: Gathered, settings: Settings, today: datetime.date, had: Sequence[str] = ()) -> Verdicts:

@@ -15,6 +15,7 @@ from doctor.cli.canary import canary
 from doctor.cli.check import check
 from doctor.cli.compare import compare
 from doctor.cli.gate import gate
+from doctor.cli.init import init
 from doctor.cli.log import log
 from doctor.cli.pin import pin
 from doctor.cli.rule import rule
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, canary, compare, gate, log, pin, rule, suggest):
+for command in (scan, check, snapshot, canary, compare, gate, init, log, pin, rule, suggest):
     app.command()(command)
 
 

@@ -24,7 +24,7 @@ def gate(
         Optional[Path],  # noqa: UP045 -- typer reads the annotation at run time
         typer.Option(help="The policy, from elsewhere than the project: CI's base branch.", metavar="FILE"),
     ] = None,
-    python: Annotated[Optional[str], typer.Option(help="Judge this interpreter or environment.")] = None,  # noqa: UP045
+    python: Annotated[Optional[str], typer.Option(help="Judge this interpreter, beside the policy's images.")] = None,  # noqa: UP045
     target: Annotated[Optional[list[str]], typer.Option(help="Judge these, not the policy's images.")] = None,  # noqa: UP045
     canary: Annotated[
         Optional[bool],  # noqa: UP045
@@ -53,7 +53,7 @@ def gate(
     from doctor.canary.present import Bar
     from doctor.canary.runs import Options
     from doctor.cli.session import Session
-    from doctor.gatekeeping import check_policy, gather, judge_all, with_canaries
+    from doctor.gatekeeping import check_policy, chosen, gather, judge_all, with_canaries
     from doctor.report.verdicts import areas
     from doctor.scan import Request
 
@@ -70,7 +70,7 @@ def gate(
         return Bar(title, settings.progress)
 
     if update_reference:
-        _accept(session, request.targets or settings.images, options, where, watch, reason, by)
+        _accept(session, chosen(request, settings), options, where, watch, reason, by)
         return
     found = gather(request, settings)
     session.header = found.header
