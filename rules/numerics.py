@@ -193,6 +193,7 @@ def _onednn_hardware(pair: Comparison) -> Finding | None:
 
 def _cpu(pair: Comparison) -> Finding | None:
     a, b = known(pair.a.machine.cpu.flags), known(pair.b.machine.cpu.flags)
+    models = known(pair.a.machine.cpu.model), known(pair.b.machine.cpu.model)
     chips = reqs.chip(pair.a), reqs.chip(pair.b)
     if chips[0] is not None and chips[1] is not None and chips[0] != chips[1]:
         what = f"{chips[0]} on one side, {chips[1]} on the other"
@@ -201,6 +202,8 @@ def _cpu(pair: Comparison) -> Finding | None:
         if one == other:
             return None
         what = ", ".join(sorted(one ^ other)[:6]) + " on one side only"
+    elif models[0] and models[1] and models[0] != models[1]:
+        what = f"{models[0]} on one side, {models[1]} on the other"
     else:
         return None
     return _difference(

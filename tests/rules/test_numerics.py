@@ -12,6 +12,7 @@ from tests.support import compute_pair
 
 VNNI = ["sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni"]
 AVX2 = ["sse4_2", "avx", "avx2", "fma"]
+XEON, EPYC = ({"machine.cpu": {"model": name}} for name in ("Intel Xeon Gold 6148", "AMD EPYC 7742"))
 A100 = [{"index": 0, "name": "NVIDIA A100-SXM4-40GB", "compute_capability": "8.0"}]
 TF32_OFF = {"software.environment": {"NVIDIA_TF32_OVERRIDE": "0"}}
 ONEDNN_OFF = {"software.environment": {"TF_ENABLE_ONEDNN_OPTS": "0"}}
@@ -101,8 +102,21 @@ class TestHardware:
             (on_cpu(flags=AVX2), on_cpu(flags=AVX2, **ONEDNN_ON), {"onednn"}),
             (on_cpu(flags=VNNI, **ONEDNN_OFF), on_cpu(flags=VNNI, **ONEDNN_OFF), set()),
             (on_cpu(), on_cpu(**{"machine.architecture": "aarch64", "machine.cpu": {}}), {"cpu"}),
+            (on_cpu(**XEON), on_cpu(**EPYC), {"cpu"}),
+            (on_cpu(**XEON), on_cpu(**XEON), set()),
         ],
-        ids=["vnni", "avx512", "other flags", "off on one side", "off anyway", "on", "off on both", "aarch64"],
+        ids=[
+            "vnni",
+            "avx512",
+            "other flags",
+            "off on one side",
+            "off anyway",
+            "on",
+            "off on both",
+            "aarch64",
+            "models without flags",
+            "one model",
+        ],  # fmt: skip
     )
     def test_cpus_and_onednn(self, a: dict[str, Any], b: dict[str, Any], expected: set[str]) -> None:
         """oneDNN is on by itself only on CPUs with the features it wants; vector units count, other features do not."""
