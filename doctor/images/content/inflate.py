@@ -133,7 +133,8 @@ class GzipBlob:
                     self._hash.update(piece[self._hashed - consumed :])
                     self._hashed = consumed + len(piece)
                 data = state.decompress(piece, room)
-                consumed += len(piece) - len(state.unconsumed_tail) - len(state.unused_data)
+                # at a member's end zlib gives what is left of the input in one place, and may do so in both
+                consumed += len(piece) - len(state.unused_data if state.eof else state.unconsumed_tail)
                 if not data and not piece and not state.eof:
                     raise TargetError(f"{self.name}: ends in the middle: the download or the file is cut off")
                 if data:
