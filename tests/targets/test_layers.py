@@ -128,7 +128,8 @@ PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 def test_members_are_those_of_tarfile(content: dict[str, bytes], format_: int) -> None:
     """Names, sizes, times and places of bodies are what the standard library reads."""
     data = tar(*content.items(), format=format_)
-    expected = [(m.name, m.size, m.mode, m.mtime, m.offset_data) for m in tarfile.open(fileobj=io.BytesIO(data))]
+    with tarfile.open(fileobj=io.BytesIO(data)) as known:
+        expected = [(m.name, m.size, m.mode, m.mtime, m.offset_data) for m in known]
     found = [(m.name, m.size, m.mode, m.mtime, m.offset) for m in members(Bytes(data), "tar")]
     assert found == expected
 
@@ -183,13 +184,13 @@ def test_what_inflates_beyond_measure_is_refused(monkeypatch: pytest.MonkeyPatch
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("where", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("where", [0.13, 0.47, 0.99])
 def test_a_layer_that_is_cut_off(where: float) -> None:
     """Packed or not, a layer that ends early is an error that says so."""
     plain = tar(*((f"file-{n}", os.urandom(3000)) for n in range(20)))
     packed = gzip.compress(plain)
     for layer in (plain[: int((len(plain) - 10_240) * where)], packed[: int(len(packed) * where)]):
-        with pytest.raises(TargetError, match="layer 0: ends in the middle|cut off"):
+        with pytest.raises(TargetError, match=r"layer 0: ends in the middle|cut off"):
             stacked(layer)
 
 
