@@ -115,7 +115,7 @@ def walk(folder: Path) -> Iterator[Candidate | Unreadable]:
             path = prefix + entry.name
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if not _is_skipped(entry):
+                    if not is_skipped(entry):
                         deeper.append((path + "/", depth + 1))
                     continue
                 kind = kind_of(path)
@@ -139,7 +139,8 @@ def _leads_inside(folder: Path, entry: os.DirEntry[str]) -> bool:
     return Path(entry.path).resolve().is_relative_to(folder.resolve())
 
 
-def _is_skipped(entry: os.DirEntry[str]) -> bool:
+def is_skipped(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder holds nothing that was written for this project: hidden, installed, or built."""
     name = entry.name
     if name.startswith("."):
         return name not in _SHOWN_HIDDEN_FOLDERS

@@ -15,7 +15,7 @@ def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -
     Nothing is executed and no network is used. Besides ``images``, ``requirements`` and ``lock_files`` it holds
     ``unreadable`` ({path, line, why}), ``suppressions`` ({path, line, codes, reason, until}) and ``requested``, the
     rows of ``software.requested``. An image that is used by tag and stands in the folder's ``kdoctor.lock`` has what
-    that tag named under ``recorded`` ({digest, date, source}). ``scripts`` is not filled here.
+    that tag named under ``recorded`` ({digest, date, source}). ``scripts``: see :mod:`doctor.project.scripts`.
 
     Args:
         folder: the project's folder. Paths in the result are relative to it.

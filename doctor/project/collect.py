@@ -27,7 +27,9 @@ _UNTIL = re.compile(r"\(\s*until\s+(\d{4}-\d{2}-\d{2})\s*\)", re.IGNORECASE)
 
 
 def collect(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The ``project`` section of a snapshot, without ``scripts``; see :func:`doctor.project.collect_project`."""
+    """The ``project`` section of a snapshot; see :func:`doctor.project.collect_project`."""
+    from doctor.project.scripts import collect_scripts  # noqa: PLC0415 (the folder's other files stand alone too)
+
     run = _Collection(folder, dict(build_args or {}))
     for item in discover.walk(folder):
         if isinstance(item, Unreadable):
@@ -35,7 +37,11 @@ def collect(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[s
         else:
             run.read(item)
     run.follow_includes()
-    return run.section()
+    section = run.section()
+    section["scripts"], unreadable, comments = collect_scripts(folder)
+    section["unreadable"] += unreadable
+    section["suppressions"] += comments
+    return section
 
 
 class _Collection:
