@@ -22,10 +22,11 @@ from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import load_snapshot
 from doctor.scan import Request, look_at
+from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target, parse
 
 RECORDS = ("kdoctor/canary", "kdoctor/reference")
-AT_REST = ("snapshot", "archive")
+AT_REST = ("snapshot", "archive", "container")  # a container's own state is not copied into a sandbox
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Asked:
     machine: Path | None = None
     offline: bool = False
     python: str | None = None
+    inside: Inside = field(default_factory=Inside)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def compare_targets(asked: Asked, watch: Watch) -> Compared:
 def _facts(target: Target, name: str, record: Record | None, asked: Asked) -> tuple[Snapshot, list[Note]]:
     if record is not None:
         return snapshot_of(record, name), []
-    looked = look_at(Request(targets=(str(target),)), offline=asked.offline, strict=True)
+    looked = look_at(Request(targets=(str(target),), inside=asked.inside), offline=asked.offline, strict=True)
     return named(looked.snapshots[0], name), [Note(f"{name}: {note.what}", note.why) for note in looked.notes]
 
 
@@ -104,7 +106,7 @@ def _canaries(
         return None, [], []
     idle = [name for t, name, r in zip(targets, names, records, strict=True) if r is None and t.kind in AT_REST]
     if idle:
-        note = Note("canary", f"not run: {' and '.join(idle)}: facts at rest, nothing that could be started")
+        note = Note("canary", f"not run: {' and '.join(idle)}: facts at rest, nothing that a sandbox could start")
         return None, [note] if asked.canary else [], [] if asked.canary else [note]
     try:
         sides = [
@@ -119,7 +121,8 @@ def _canaries(
 
 
 def _runner(target: Target, asked: Asked) -> Runner:
-    return runner_for(target, os.environ, Path.cwd(), asked.python)
+    inside = msgspec.structs.replace(asked.inside, offline=asked.offline)
+    return runner_for(target, os.environ, Path.cwd(), asked.python, inside, gpus=asked.options.device == "gpu")
 
 
 def _record(target: Target) -> Record | None:

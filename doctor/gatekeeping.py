@@ -106,6 +106,7 @@ def gather(request: Request, settings: Settings) -> Gathered:
             targets=(word,),
             build_args=request.build_args,
             with_project=not words,
+            inside=request.inside,
         )
         try:
             looked = look_at(own, offline=settings.offline, strict=True)

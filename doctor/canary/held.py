@@ -10,11 +10,12 @@ from typing import Any
 from doctor.canary.record import Record, load_record
 from doctor.canary.report import judged
 from doctor.canary.runs import Options, run_with, runner_for
-from doctor.canary.sides import Side, Watch, drift_between
+from doctor.canary.sides import Side, Watch, drift_between, with_series
 from doctor.engine import Outcome
 from doctor.errors import DoctorError
 from doctor.model.report import Note
 from doctor.settings import Settings
+from doctor.targets.inside_options import Inside
 from doctor.targets.words import parse
 
 # Which drift a report of several shows: the gravest label first, then the gravest mechanism.
@@ -40,6 +41,7 @@ class Where:
     folder: Path
     environ: Mapping[str, str]
     python: str | None = None
+    inside: Inside | None = None
 
 
 def wanted(settings: Settings) -> bool:
@@ -80,7 +82,7 @@ def _hold_one(
     where: Where,
     watch: Watch,
 ) -> None:
-    runner = runner_for(parse(word), where.environ, where.folder, where.python)
+    runner = runner_for(parse(word), where.environ, where.folder, where.python, where.inside)
     drift: dict[str, Any] | None = None
     if reference is None:
         with watch(f"canary in {name}") as progress:
@@ -88,7 +90,7 @@ def _hold_one(
     else:
         sides = Side("the reference", record=reference), Side(name, runner=runner)
         found = drift_between(*sides, options, settings.tolerance, watch)
-        record, drift = found.b, found.facts
+        record, drift = found.b, with_series(found)
     parts = judged(record, (), name, settings, reference=reference, drift=drift)
     held.outcomes += [outcome for _, outcome in parts.pop("judged")]
     parts.pop("unmet", None)

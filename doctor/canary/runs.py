@@ -14,6 +14,7 @@ from doctor.canary.verdict import compare_records
 from doctor.errors import TargetError
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot
+from doctor.targets.inside_options import Inside
 from doctor.targets.interpreter import choose
 from doctor.targets.words import Target
 
@@ -30,17 +31,30 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT
 
 
-def runner_for(target: Target, environ: Mapping[str, str], folder: Path, python: str | None = None) -> Runner:
+def runner_for(
+    target: Target,
+    environ: Mapping[str, str],
+    folder: Path,
+    python: str | None = None,
+    inside: Inside | None = None,
+    *,
+    gpus: bool = False,
+) -> Runner:
     """What runs the payload on a target.
 
-    `python` is the interpreter named by the user's settings; `folder` the project's.
+    `python` is the interpreter named by the user's settings; `folder` the project's. `inside`: how an image is had
+    (pulled where it is missing, unless that says otherwise); `gpus`: its container gets them.
 
     Raises:
         TargetError: there is nothing to run there, or it may not be run unasked.
     """
+    if target.kind == "image":
+        from doctor.canary.contained import ImageRunner  # noqa: PLC0415 -- the engine, only where an image is named
+
+        return ImageRunner(target, environ, inside or Inside(pull="missing"), gpus=gpus)
     if target.kind not in ("host", "python"):
         raise TargetError(
-            f"{target}: the canary runs in an interpreter of this host; run it inside, and compare records"
+            f"{target}: the canary runs in an interpreter or an image; run it inside, and compare records"
         )
     chosen = choose(folder, environ, target.name or python).chosen
     if chosen is None:

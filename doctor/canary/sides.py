@@ -9,6 +9,7 @@ from typing import Any
 
 from doctor.canary.record import Record
 from doctor.canary.runs import Options, run_with, settle
+from doctor.canary.series import series
 from doctor.canary.start import Progress, Runner
 from doctor.canary.verdict import compare_changes, compare_records
 from doctor.changes import Change
@@ -77,7 +78,12 @@ def explained(found: Drift, changes: Sequence[Change]) -> dict[str, Any]:
     for cause in found.facts["causes"]:
         lacking = cause["what"] in _DEFAULTS and not cause["suspects"]
         causes.append({**cause, "suspects": others[:MOST_SUSPECTS]} if lacking else cause)
-    return {**found.facts, "causes": causes}
+    return {**with_series(found), "causes": causes}
+
+
+def with_series(found: Drift) -> dict[str, Any]:
+    """The drift with the numbers behind its plots."""
+    return {**found.facts, "series": series(found.a, found.b)}
 
 
 def recorded_changes(found: Drift) -> list[Change]:

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
+from doctor.cli.options_inside import Cache, Platform, Pull, Run, inside
 
 
 @shared
@@ -27,6 +28,10 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Trainings a side that accuracy is taken from.", min=2, max=512)] = 16,
     device: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
     timeout: Annotated[float, typer.Option(help="Seconds that one canary may take.", min=1)] = 300.0,
+    platform: Platform = None,
+    pull: Pull = "missing",
+    run: Run = False,
+    cache: Cache = True,
 ) -> None:
     """Say what differs between two environments, whether results drift, and why."""
     from doctor.canary.present import Bar
@@ -48,5 +53,8 @@ def compare(
         machine=machine,
         offline=settings.offline,
         python=settings.python,
+        inside=inside(
+            platform, "never" if canary is False and pull == "missing" else pull, run, cache, settings.progress
+        ),
     )
     session.compared(compare_targets(asked, lambda title: Bar(title, settings.progress)))

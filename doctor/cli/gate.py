@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
+from doctor.cli.options_inside import Cache, Platform, Pull, inside
 
 if TYPE_CHECKING:
     from doctor.canary.held import Where
@@ -43,6 +44,9 @@ def gate(
         list[str] | None, typer.Option(help="NAME=VALUE for the project's Dockerfiles.", metavar="NAME=VALUE")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one canary may take.", min=1)] = 300.0,
+    platform: Platform = None,
+    pull: Pull = "missing",
+    cache: Cache = True,
 ) -> None:
     """Decide on a deployment: the images on the machines that the policy names, the project, and the canary."""
     import os
@@ -63,7 +67,9 @@ def gate(
     settings = session.settings
     check_policy(settings)
     options = Options(seeds=seeds, timeout=timeout)
-    where = held.Where(path, os.environ, python or settings.python)
+    pulled = pull if held.wanted(settings) or update_reference else "never"  # only what runs must be in the engine
+    how = msgspec.structs.replace(inside(platform, pulled, False, cache, settings.progress), offline=settings.offline)
+    where = held.Where(path, os.environ, python or settings.python, how)
     request = Request(folder=path, python=where.python, targets=tuple(target or ()), build_args=tuple(build_arg or ()))
 
     def watch(title: str) -> Bar:
@@ -126,7 +132,7 @@ def _accept(
         raise UsageError("a reference is accepted for a reason: --reason 'TensorFlow 2.21 reviewed'")
     file = Path(settings.reference)
     word = words[0] if words else "host"
-    runner = runner_for(parse(word), where.environ, where.folder, where.python)
+    runner = runner_for(parse(word), where.environ, where.folder, where.python, where.inside)
     with watch(f"canary in {word}") as progress:
         record = run_with(runner, options, None, progress)
     alone = judged(record, (), runner.name, settings)
