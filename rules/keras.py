@@ -81,10 +81,10 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
     if not unmet and not bounds:
         return
     works = keras_known_to_work(_exact(text), have)
-    wanted = specifier if unmet else ",".join(row.works for row in bounds)
+    wanted = reqs.joined((specifier or "") if unmet else "", *(row.works for row in bounds))
     yield Finding(
-        f"Keras {have} does not belong to TensorFlow {text}, which needs {reqs.bounds_of(wanted or '')}",
-        severity=Severity.WARNING if works or not _fatal(unmet, have, text) else None,
+        f"Keras {have} does not belong to TensorFlow {text}, which needs {reqs.bounds_of(wanted)}",
+        severity=Severity.WARNING if works or not (unmet or any(row.fatal for row in bounds)) else None,
         confidence=Confidence.HIGH if unmet else Confidence.MEDIUM,
         effect="tf.keras is Keras 3 then: it works, but code and saved models written for Keras 2 may not"
         if works
@@ -95,11 +95,6 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
         likely=0.85,
         thing="keras",
     )
-
-
-def _fatal(unmet: bool, have: str, text: str) -> bool:
-    """Whether TensorFlow itself breaks: its own Keras is replaced. A Keras beside a bundled one breaks only itself."""
-    return unmet and version_of(text) is not None and version_of(have) is not None
 
 
 def _exact(text: str) -> str:

@@ -34,12 +34,22 @@ def keras(tensorflow: str, version: str, **more: str) -> dict[str, Any]:
         ("2.20.0", "3.9.2", "error"),
         ("2.11.0", "2.11.0", "passed"),
         ("2.4.4", "2.4.3", "passed"),
+        ("2.5.3", "2.4.3", "passed"),  # it declares keras-nightly, and tf.keras is its own
+        ("2.5.3", "2.8.0", "warning"),
+        ("2.6.0", "2.6.0", "passed"),
+        ("2.6.0", "2.7.0", "error"),  # declared as ~=2.6, and the import fails
+        ("2.6.0", "2.4.3", "error"),
         ("2.4.4", "2.8.0", "warning"),
     ],
 )
 def test_generations(tensorflow: str, version: str, expected: str) -> None:
     """The Keras that TensorFlow declares; known to work in spite of it; a separate Keras beside a bundled one."""
     assert outcome("KD307", keras(tensorflow, version)) == expected
+
+
+def test_the_fix_keeps_to_the_undeclared_bound_too() -> None:
+    """2.6.0 declares keras~=2.6, by which pip would install 2.15."""
+    assert "<2.7" in fix("KD307", keras("2.6.0", "2.4.3"))
 
 
 @pytest.mark.parametrize(
