@@ -13,7 +13,17 @@ from doctor.baseline import Baseline
 from doctor.case import Case
 from doctor.engine import Outcome, judge, order
 from doctor.model.facts import known
-from doctor.model.report import CaseRow, Finding, MachineRow, Note, Report, Severity, SubjectRow, Suppressed
+from doctor.model.report import (
+    CaseRow,
+    Finding,
+    LogRemark,
+    MachineRow,
+    Note,
+    Report,
+    Severity,
+    SubjectRow,
+    Suppressed,
+)
 from doctor.rule import Rule
 from doctor.settings import Settings
 from doctor.suppression import Suppression
@@ -62,6 +72,7 @@ def build_report(
     changes: Sequence[dict[str, Any]] | None = None,
     cases: Sequence[CaseRow] = (),
     deny: Sequence[str] = (),
+    log: Sequence[LogRemark] = (),
 ) -> Report:
     """The report on these subjects.
 
@@ -69,7 +80,8 @@ def build_report(
     (``suppression.from_files``); the policy's come from the settings. ``known_findings``: the baseline. ``unmet``:
     required facts and named targets that could not be had; they make the report incomplete. ``notes``: other things
     that could not be looked at, for the reader only. ``cases``: each subject on each machine, with "incomplete" where
-    it is known to be so. ``deny``: rules whose findings fail the run whatever their severity.
+    it is known to be so. ``deny``: rules whose findings fail the run whatever their severity. ``log``: lines of a log
+    that are no findings.
     """
     denied = denied_codes(deny, settings)
     active = (*suppression.from_policy(settings, today), *suppressions)
@@ -95,6 +107,7 @@ def build_report(
         passed=tuple(total.passed),
         suppressed=tuple(row for _, row in gone),
         notes=(*unmet, *failures, *notes),
+        log=tuple(log),
         canary=canary,
         drift=drift,
         changes=None if changes is None else tuple(changes),

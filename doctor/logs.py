@@ -14,7 +14,7 @@ from doctor import catalogue
 from doctor.case import Case
 from doctor.errors import TargetError
 from doctor.model.facts import known
-from doctor.model.report import Note
+from doctor.model.report import LogRemark
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot
 
@@ -77,20 +77,16 @@ def alone(name: str) -> Snapshot:
     return decode_snapshot({"subject": {"kind": "host", "name": name}})
 
 
-def notes(cases: Iterable[Case]) -> list[Note]:
+def remarks(cases: Iterable[Case]) -> list[LogRemark]:
     """What the logs of judged cases hold that is no finding: each meaning once, with the explanation."""
-    found: list[str] = []
+    found: list[LogRemark] = []
     for case in cases:
         log = known(case.snapshot.log)
         if log:
             heard = _rules("heard")
-            found += [_remark(text) for text in heard.remarks(log)]
-            found += [f"no finding, {why}: {_short(line)}" for line, why in heard.unheard(case)]
-    return [Note("log", text) for text in dict.fromkeys(found)]
-
-
-def _remark(text: Any) -> str:
-    return f"{'harmless' if text.row.harmless else 'no fault of the set-up'}, {text.row.why}: {_short(text.line)}"
+            found += [LogRemark(_short(text.line), text.row.why, text.row.harmless) for text in heard.remarks(log)]
+            found += [LogRemark(_short(line), f"not borne out: {why}", False) for line, why in heard.unheard(case)]
+    return list(dict.fromkeys(found))
 
 
 def _short(line: str) -> str:

@@ -91,7 +91,8 @@ class Session:
             suppressions=suppressions,
             known_findings=baseline.read(Path(self.settings.baseline)) if self.settings.baseline else None,
             unmet=[*unmet, *lacking],
-            notes=[*notes, *logs.notes(cases)],
+            notes=notes,
+            log=logs.remarks(cases),
             tables=catalogue.tables_date(),
             **report_parts,
         )

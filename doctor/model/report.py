@@ -167,6 +167,14 @@ class Note(Row, frozen=True):
     why: str
 
 
+class LogRemark(Row, frozen=True):
+    """A line of the log that is no finding, and what it means; ``harmless``: nothing needs to be done."""
+
+    line: str
+    meaning: str
+    harmless: bool
+
+
 class Report(Row, frozen=True):
     """One document of kind ``kdoctor/report``.
 
@@ -185,6 +193,7 @@ class Report(Row, frozen=True):
     passed: tuple[Passed, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     notes: tuple[Note, ...] = ()
+    log: tuple[LogRemark, ...] = ()
     canary: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
     changes: tuple[dict[str, Any], ...] | None = None

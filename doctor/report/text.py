@@ -48,6 +48,7 @@ def render(report: Report, context: Context) -> str:
         lines += [screen.paint("Changes", "bold"), *(part for row in listed for part in screen.wrap_row(row)), ""]
     for group in _groups(report.findings):
         lines += [*_block(group, report, screen), ""]
+    lines += _log(report, screen)
     lines += _notes(report, screen)
     if context.show_skipped:
         lines += _skipped(report, screen)
@@ -186,6 +187,17 @@ def _place(group: list[Finding], report: Report) -> str:
     if path and (only or path.split(":", 1)[0] == shown):
         return path
     return f"{shown}: {path}" if path else shown
+
+
+def _log(report: Report, screen: _Screen) -> list[str]:
+    """Lines of the log that are no findings, with what they mean."""
+    if not report.log:
+        return []
+    lines = [screen.paint("Log, no findings", "bold")]
+    for row in report.log:
+        mark, word = ("✓", "harmless, ") if row.harmless else ("–", "")
+        lines += screen.wrap(f"{sanitize.line(row.line)}: {word}{sanitize.line(row.meaning)}", f"  {mark} ", "    ")
+    return [*lines, ""]
 
 
 def _notes(report: Report, screen: _Screen) -> list[str]:

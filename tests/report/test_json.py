@@ -24,6 +24,7 @@ KEYS = [
     "passed",
     "suppressed",
     "notes",
+    "log",
     "canary",
     "drift",
     "changes",
