@@ -21,6 +21,7 @@ from .tables.versions import version as parse_version
 NVIDIA_VENDOR = "10de:"
 NO_HARDWARE = "no NVIDIA hardware"
 NO_HARDWARE_HERE = "no GPU here; give --machine"
+CUDA_INSTALLED = "CUDA is installed"
 NOT_MEANT = "nothing says that a GPU is meant to be used"
 
 CPU_DISTRIBUTIONS = frozenset(
@@ -103,7 +104,7 @@ def gpu_wish(case: Case) -> str | None:
         lib.soname.startswith("libcudart.") and known(lib.origin) != "wheel"
         for lib in known(software.cuda.libraries) or ()
     ):
-        return "CUDA is installed"
+        return CUDA_INSTALLED
     if _GPU_IMAGE.search(known(software.image.reference) or ""):
         return "the image is a GPU image"
     if any(name.startswith("NVIDIA_REQUIRE_") for name in known(software.image.environment) or {}):

@@ -13,7 +13,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import CHECK, SNAPSHOT
 from .proof import evidence
-from .shared import CPU_DISTRIBUTIONS, gpu_wish, need_gpu_case, tensorflow_facts
+from .shared import CPU_DISTRIBUTIONS, CUDA_INSTALLED, gpu_wish, need_gpu_case, nvidia_hardware, tensorflow_facts
 from .tables.packages import distribution
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import allows
@@ -51,10 +51,12 @@ def tensorflow_cpu_build(case: Case) -> Iterator[Finding]:
     if build.cuda_build is not False:
         return
     wish = "the user" if known(case.snapshot.expects.gpu) else gpu_wish(case)
+    if wish == CUDA_INSTALLED and build.distribution in CPU_DISTRIBUTIONS:
+        wish = None  # a toolkit may serve others; the CPU build was asked for by its name
     name = build.distribution or "TensorFlow"
     text = reqs.tensorflow_version(case) or ""
     yield Finding(
-        f"{name} {text} is built without CUDA, and a GPU {'is expected' if wish else 'is there'}".replace("  ", " "),
+        f"{name} {text} is built without CUDA, and {_gpu(case, wish)}".replace("  ", " "),
         severity=None if wish else Severity.WARNING,
         effect="TensorFlow trains on the CPU",
         fix=_cuda_build(case, name, text),
@@ -70,6 +72,12 @@ def tensorflow_cpu_build(case: Case) -> Iterator[Finding]:
         likely=0.8,
         thing="tensorflow",
     )
+
+
+def _gpu(case: Case, wish: str | None) -> str:
+    if wish:
+        return "a GPU is expected"
+    return "a GPU is there" if nvidia_hardware(case) else "CUDA is installed here"
 
 
 def _cuda_build(case: Case, name: str, text: str) -> str:

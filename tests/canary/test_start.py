@@ -311,8 +311,10 @@ def test_a_saved_record_bounds_the_escalation() -> None:
     assert asked == [16]
 
 
-def test_a_projects_own_interpreter_is_not_started_unasked(tmp_path: Path) -> None:
+def test_a_projects_own_interpreter_is_not_started_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A `.venv` in the folder is patient, not tool; named by the user it runs."""
+    monkeypatch.setattr("doctor.targets.interpreter.holds_framework", lambda _prefix: False)
+    monkeypatch.setattr("doctor.targets.interpreter._own_paths_hold_framework", lambda: False)
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)

@@ -252,7 +252,7 @@ def test_the_policy_of_another_branch_decides(project: Project, tmp_path_factory
     """--policy FILE: the change cannot switch the gate off, and files beside that policy are the ones that count."""
     base = Project(tmp_path_factory.mktemp("base"))
     project.write("Dockerfile", "FROM registry.example/app:1\n")
-    project.write("kdoctor.toml", 'ignore = ["KD4"]\ndeny = []\n')
+    project.write("kdoctor.toml", 'ignore = ["KD"]\ndeny = []\n')
     project.write("nodes/prod-01.json", OLD_NODE)
     assert project.gate("--no-canary")[0] == 0
     code, report = project.gate("--policy", base.folder / "kdoctor.toml")

@@ -63,6 +63,7 @@ def test_versions_are_no_decimal_numbers() -> None:
     """No table holds a version as a JSON number: 12.10 would become 12.1."""
     for name in tables.names():
         text = (FOLDER / f"{name}.json").read_text("utf-8")
+        text = re.sub(r'"likely": *[\d.]+', '""', text)  # a probability is no version
         assert not re.search(r"[:\[,] *\d+\.\d+ *[,}\]]", re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)), name
     assert versions.at_least("12.10", "12.9")
     assert not versions.at_least("12.5", "12.5.1")

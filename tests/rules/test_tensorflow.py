@@ -8,7 +8,7 @@ import pytest
 
 from tests.rules.environments import cpu_only, packages, plain, replaced, requiring, wheels
 from tests.rules.machines import Drop, change, fix, message, outcome
-from tests.support import diagnose
+from tests.support import compute, diagnose
 
 CPU = {"software.tensorflow": {"version": "2.15.1", "distribution": "tensorflow-cpu", "cuda_build": False}}
 
@@ -39,11 +39,10 @@ class TestCpuBuild:
         "wish",
         [
             {"expects": {"gpu": True}},
-            {"software.cuda.toolkits": [{"version": "12.2"}]},
             {"container": {"gpus_requested": True}},
             {"software.requested": [{"requirement": "nvidia-cudnn-cu12"}]},
         ],
-        ids=["said", "toolkit", "container", "wheels"],
+        ids=["said", "container", "wheels"],
     )
     def test_where_a_gpu_is_expected(self, wish: dict[str, Any]) -> None:
         """Somebody means to use the GPU: an error."""
@@ -194,3 +193,14 @@ class TestOverlap:
         snapshot = change(replaced(plain("2.15.1"), tensorflow_cpu="2.15.1"), {"software.tensorflow.cuda_build": False})
         found = {f.code: f.caused_by for f in diagnose(snapshot).findings}
         assert found["KD301"] == ("KD303",)
+
+
+def test_cpu_build_by_name_beside_a_toolkit_is_no_error() -> None:
+    """`tensorflow-cpu` was chosen by its name; a CUDA toolkit on the same host may serve others."""
+    software = {
+        "tensorflow": {"version": "2.15.1", "distribution": "tensorflow-cpu", "cuda_build": False},
+        "cuda": {"toolkits": [{"version": "13.0"}]},
+    }
+    assert [f.severity for f in compute("KD301", {"software": software}).findings] == ["warning"]
+    chosen = {**software, "tensorflow": {**software["tensorflow"], "distribution": "tensorflow"}}
+    assert [f.severity for f in compute("KD301", {"software": chosen}).findings] == ["error"]
