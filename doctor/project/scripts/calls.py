@@ -56,6 +56,10 @@ class Arguments:
             return self.named[name]
         return self.positional[index] if index is not None and index < len(self.positional) else None
 
+    def says_training(self) -> bool:
+        """Whether a call of a model may say that it trains: by that name, by one like it, or by its place."""
+        return not self.complete or len(self.positional) != 1 or any("train" in name for name in self.named)
+
     def all(self) -> list[Value]:
         """All that can be seen."""
         return [*self.positional, *self.named.values()]
@@ -103,7 +107,7 @@ def call(run: Run, node: ast.Call, callee: Value, arguments: Arguments) -> Value
         return call_model(run, node, callee, arguments)
     if isinstance(callee, Thing):
         return library.call_thing(run, node, callee, arguments)
-    if run.tapes:
+    if run.tapes and not arguments.says_training():
         run.tapes[-1].append((node, UNKNOWN))
     _hand_over(run, arguments)
     tensors = _tensors(run, arguments)
@@ -113,7 +117,7 @@ def call(run: Run, node: ast.Call, callee: Value, arguments: Arguments) -> Value
 def call_model(run: Run, node: ast.Call, model: Model, arguments: Arguments) -> Value:
     """A model applied to something; under a tape it is noted with how it was called."""
     model.used_in += any(isinstance(value, Tensor) for value in arguments.positional)
-    if run.tapes and "training" not in arguments.named and len(arguments.positional) < 2 and arguments.complete:
+    if run.tapes and not arguments.says_training():
         run.tapes[-1].append((node, model))
     return Tensor(model, _tensors(run, arguments), model)
 
@@ -228,7 +232,7 @@ def _model_of(run: Run, node: ast.Call, of: Class, arguments: Arguments) -> Mode
     forward = of.method("call")
     if forward is not None and id(forward) not in run.executed:
         open_tapes, run.tapes = run.tapes, []
-        result = execute(run, Function(forward, of.scope, model), Arguments([Tensor(UNKNOWN)], complete=False))
+        result = execute(run, Function(forward, of.scope, model), Arguments([library.layer_input()], complete=False))
         run.tapes = open_tapes
         if isinstance(result, Tensor):
             model.outputs = [result]

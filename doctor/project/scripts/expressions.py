@@ -9,6 +9,7 @@ from doctor.project.scripts import calls
 from doctor.project.scripts.names import STAR_LAYERS, canonical, flavor
 from doctor.project.scripts.state import Run, Scope
 from doctor.project.scripts.values import (
+    OPERATION,
     UNKNOWN,
     Api,
     Class,
@@ -170,7 +171,7 @@ def _binary(run: Run, node: ast.BinOp) -> Value:
         return Sequence(one.items + other.items, one.complete and other.complete)
     tensors = tuple(value for value in (one, other) if isinstance(value, Tensor))
     if tensors:
-        return Tensor(UNKNOWN, tensors)
+        return Tensor(OPERATION, tensors)
     a, b = constant(one), constant(other)
     if isinstance(node.op, ast.Add) and isinstance(a, str) and isinstance(b, str) and len(a) + len(b) < 1000:
         return Const(a + b)

@@ -10,6 +10,7 @@ from doctor.project.scripts.building import layer_from, model_from
 from doctor.project.scripts.names import flavor, kind
 from doctor.project.scripts.state import Run
 from doctor.project.scripts.values import (
+    OPERATION,
     UNKNOWN,
     Const,
     Labels,
@@ -75,8 +76,7 @@ def call(run: Run, node: ast.Call, name: str, arguments: Arguments) -> Value:
 def _seeded(run: Run, node: ast.Call, of: str, name: str) -> None:
     order = run.tick()
     if of == "tensorflow" and run.reached and "seed" not in run.flags and run.first_model is not None:
-        place = run.place(run.first_model[1])
-        run.note("seed-late", node, call=name, model_line=place["line"])
+        run.late.append((node, {"call": name, "model_line": run.place(run.first_model[1])["line"]}, order))
     run.flag("seed" if of == "tensorflow" else f"seed-{of}", node, call=name, order=order)
 
 
@@ -114,7 +114,7 @@ def _call_keras(run: Run, node: ast.Call, name: str, what: str, arguments: Argum
 
 def layer_input() -> Tensor:
     """The beginning of a functional model."""
-    return Tensor(Const("input"))
+    return Tensor(OPERATION)
 
 
 def _models_section(run: Run, node: ast.Call, last: str, arguments: Arguments) -> Value:
@@ -153,7 +153,7 @@ def _call_tensorflow(run: Run, node: ast.Call, what: str, last: str, arguments: 
     tensors = tuple(value for value in arguments.all() if isinstance(value, Tensor))
     if activation is not None and tensors:
         return Tensor(losses.activation_layer(activation, node), tensors[:1])
-    return Tensor(UNKNOWN, tensors) if tensors else UNKNOWN
+    return Tensor(OPERATION, tensors) if tensors else UNKNOWN
 
 
 def _call_other(run: Run, node: ast.Call, name: str, arguments: Arguments) -> None:

@@ -34,8 +34,10 @@ def built(run: Run, model: Model, node: ast.AST, *, random: bool) -> None:
     """A model was built here; ``random``: with weights that are drawn, not loaded."""
     run.models.append(model)
     model.branch = run.branch
-    if random and run.reached and run.first_model is None:
-        run.first_model = (run.tick(), node)
+    if random and run.reached:
+        run.last_model = run.tick()
+        model.order = run.last_model
+        run.first_model = run.first_model or (run.last_model, node)
     for one in run.loops:
         place = run.frames[one.frame - 1].statement if one.frame <= len(run.frames) else None
         one.built.append((model, place if place is not None and len(run.frames) > one.frame else node))
@@ -51,6 +53,9 @@ def trained(run: Run, model: Value) -> None:
     """A model was trained: a change after ``compile`` takes no effect now."""
     for one in run.loops:
         one.trained.add(id(model))
+    for node, more, order in run.late:
+        if run.last_model < order or (isinstance(model, Model) and model.order and model.order < order):
+            run.note("seed-late", node, **more)
     if isinstance(model, Model):
         if model.change is not None and not (model.change_own and model.used_in):
             run.note("changed-after-compile", model.change, change=model.change_what)

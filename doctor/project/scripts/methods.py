@@ -58,6 +58,8 @@ def call(run: Run, node: ast.Call, callee: Method, arguments: Arguments) -> Valu
             _fit(run, node, owner, arguments)
     elif name in _STEPS:
         _step(run, node, owner)
+    elif name == "gradient" and isinstance(owner, Thing):
+        _gradient(run, node, owner)
     elif name in _APPLIES:
         _applied(run, node, name, owner)
     elif name in _WRITING:
@@ -133,7 +135,7 @@ def _of_model(run: Run, node: ast.Call, model: Model, name: str, arguments: Argu
     elif name == "get_layer":
         return Layers(model)
     elif name == "call":
-        if run.tapes and "training" not in arguments.named and len(arguments.positional) < 2 and arguments.complete:
+        if run.tapes and not arguments.says_training():
             run.tapes[-1].append((node, model))
         return Tensor(model)
     elif name == "load_weights":
@@ -195,22 +197,34 @@ def _applied(run: Run, node: ast.Call, name: str, owner: Value) -> None:
     if name != "apply_gradients" and not optimizer and "opt" not in receiver.lower():
         return
     run.flag("trains", node, how="gradient-tape", order=run.tick())
-    calls, run.open_calls = run.open_calls, []
-    for one in run.tapes:
-        calls += one
+    if any(keyword.arg == "tape" for keyword in node.keywords):
+        run.graded += [one for calls in run.under_tape.values() for one in calls]
+    calls, run.graded = run.graded, []
     for place, model in calls:
         differs = differs_in_training(model)
         if differs is None and type(model) is Value and not _called_like_a_model(place):
             continue
-        if differs or (differs is None and (type(model) is not Value or run.has_training_layer)):
+        if differs or (differs is None and (_is_foreign(model) or run.has_training_layer)):
             run.note("call-without-training", place, known=bool(differs))
         loops.trained(run, model)
 
 
+def _gradient(run: Run, node: ast.Call, tape: Thing) -> None:
+    """Gradients are taken: with respect to weights, the calls under that tape may have been made to train."""
+    wanted = node.args[1] if len(node.args) > 1 else None
+    wanted = next((keyword.value for keyword in node.keywords if keyword.arg == "sources"), wanted)
+    text = ast.unparse(wanted).lower() if wanted is not None else ""
+    if any(word in text for word in ("variable", "weight", "param", "vars")):
+        run.graded += run.under_tape.pop(id(tape), [])
+
+
+def _is_foreign(model: Value) -> bool:
+    """Whether a model comes from a file or from a module elsewhere: it may have layers of any kind."""
+    return isinstance(model, Model) and model.of is None and not model.layers and not model.outputs
+
+
 def _called_like_a_model(node: ast.Call) -> bool:
     """Whether what is called and nobody knows has a model's name."""
-    if any(keyword.arg == "training" for keyword in node.keywords) or len(node.args) != 1:
-        return False
     name = ast.unparse(node.func).rpartition(".")[2].lower()
     return any(
         word in name for word in ("model", "net", "discriminator", "generator", "classifier", "encoder", "decoder")
@@ -219,5 +233,5 @@ def _called_like_a_model(node: ast.Call) -> bool:
 
 def _under_tape(run: Run, node: ast.Call, name: str, owner: Value, arguments: Arguments) -> None:
     """A method of something unknown called under a tape (``self.model(x)``)."""
-    if type(owner) is Value and "training" not in arguments.named:
+    if type(owner) is Value and not arguments.says_training():
         run.tapes[-1].append((node, UNKNOWN))

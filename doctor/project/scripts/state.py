@@ -83,9 +83,11 @@ class Run:
     frames: list[Frame] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
     tapes: list[list[tuple[ast.Call, Value]]] = field(default_factory=list)
-    open_calls: list[tuple[ast.Call, Value]] = field(
-        default_factory=list
-    )  # under a tape whose gradients may be applied
+    under_tape: dict[int, list[tuple[ast.Call, Value]]] = field(default_factory=dict)  # by the tape
+    graded: list[tuple[ast.Call, Value]] = field(default_factory=list)  # whose gradients were taken
+    late: list[tuple[ast.AST, dict[str, Any], int]] = field(default_factory=list)  # seeds set after a model was built
+    last_model: int = 0
+    kept_alive: list[Value] = field(default_factory=list)  # their identity is a key
     facts: list[dict[str, Any]] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)
     classes: list[Any] = field(default_factory=list)

@@ -149,17 +149,19 @@ def _while(run: Run, node: ast.While) -> None:
 
 
 def _with(run: Run, node: ast.With | ast.AsyncWith) -> None:
-    tapes = 0
+    tapes: list[Thing] = []
     for item in node.items:
         value = run.evaluate(run, item.context_expr)
         if isinstance(value, Thing) and value.kind == "tensorflow.GradientTape":
-            tapes += 1
+            tapes.append(value)
             run.tapes.append([])
+            run.under_tape[id(value)] = run.tapes[-1]
+            run.kept_alive.append(value)
         if item.optional_vars is not None:
             bind(run, item.optional_vars, value)
     run_body(run, node.body)
-    for _ in range(tapes):
-        run.open_calls += run.tapes.pop()
+    for _ in tapes:
+        run.tapes.pop()
 
 
 def _try(run: Run, node: ast.Try) -> None:

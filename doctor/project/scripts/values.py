@@ -23,6 +23,9 @@ class Const(Value):
     value: Any
 
 
+OPERATION = Const("operation")  # what makes a tensor and is no layer: an input, a function of TensorFlow
+
+
 @dataclass(eq=False, slots=True)
 class Api(Value):
     """Something imported, by its dotted name as written: ``tensorflow.keras.layers.Dense``."""
@@ -114,7 +117,7 @@ class Model(Value):
 
     ``change``: where it was changed since ``compile`` (``change_own``: the model as a whole); ``used_in``: how often it
     became a part of another; ``branch``: how deep in branches it was built; ``kept``: put away in a list, to be used
-    later; ``attributes_training``: of a ready-made one, whether it behaves differently in training.
+    later; ``order``: when it was built, 0 where its weights are not drawn; ``attributes_training``: of a ready-made one, whether it behaves differently in training.
     """
 
     kind: str
@@ -130,6 +133,7 @@ class Model(Value):
     used_in: int = 0
     branch: int = 0
     kept: bool = False
+    order: int = 0
     attributes_training: bool | None = None
     loss: Value = UNKNOWN
 

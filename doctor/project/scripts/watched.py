@@ -12,142 +12,60 @@ from doctor.project.scripts.state import Run
 
 # Modules, classes and functions, with Keras as ``keras``. A name stands for all that is below it.
 NAMES = frozenset(
-    [
-        "keras.backend.tensorflow_backend",
-        "keras.backend.get_session",
-        "keras.backend.set_session",
-        "keras.backend.set_learning_phase",
-        "keras.backend.learning_phase",
-        "keras.backend.mean",
-        "keras.backend.sum",
-        "keras.backend.square",
-        "keras.backend.abs",
-        "keras.backend.max",
-        "keras.backend.flatten",
-        "keras.backend.exp",
-        "keras.backend.log",
-        "keras.backend.sqrt",
-        "keras.backend.dot",
-        "keras.backend.pow",
-        "keras.backend.clip",
-        "keras.backend.cast",
-        "keras.backend.concatenate",
-        "keras.backend.reshape",
-        "keras.backend.shape",
-        "keras.backend.function",
-        "keras.backend.gradients",
-        "keras.backend.get_value",
-        "keras.backend.set_value",
-        "keras.backend.random_normal",
-        "keras.backend.expand_dims",
-        "keras.backend.sigmoid",
-        "keras.backend.softmax",
-        "keras.backend.binary_crossentropy",
-        "keras.backend.categorical_crossentropy",
-        "keras.backend.variable",
-        "keras.backend.constant",
-        "keras.backend.argmax",
-        "keras.backend.round",
-        "keras.backend.equal",
-        "keras.backend.stop_gradient",
-        "keras.callbacks.experimental",
-        "keras.engine",
-        "keras.estimator",
-        "keras.experimental",
-        "keras.initializers.normal",
-        "keras.initializers.uniform",
-        "keras.layers.advanced_activations",
-        "keras.layers.convolutional",
-        "keras.layers.convolutional_recurrent",
-        "keras.layers.core",
-        "keras.layers.CuDNNGRU",
-        "keras.layers.CuDNNLSTM",
-        "keras.layers.embeddings",
-        "keras.layers.experimental",
-        "keras.layers.experimental.preprocessing",
-        "keras.layers.local",
-        "keras.layers.LocallyConnected1D",
-        "keras.layers.LocallyConnected2D",
-        "keras.layers.merge",
-        "keras.layers.Merge",
-        "keras.layers.noise",
-        "keras.layers.normalization",
-        "keras.layers.pooling",
-        "keras.layers.recurrent",
-        "keras.layers.ThresholdedReLU",
-        "keras.layers.wrappers",
-        "keras.legacy",
-        "keras.losses.Reduction",
-        "keras.losses.cosine_proximity",
-        "keras.mixed_precision.experimental",
-        "keras.models.model_from_config",
-        "keras.models.model_from_yaml",
-        "keras.objectives",
-        "keras.optimizers.experimental",
-        "keras.optimizers.legacy",
-        "keras.optimizers.schedules",
-        "keras.preprocessing.image.ImageDataGenerator",
-        "keras.preprocessing.text.Tokenizer",
-        "keras.preprocessing.text",
-        "keras.preprocessing.sequence.TimeseriesGenerator",
-        "keras.utils.data_utils",
-        "keras.utils.generic_utils",
-        "keras.utils.io_utils",
-        "keras.utils.layer_utils",
-        "keras.utils.multi_gpu_model",
-        "keras.utils.np_utils",
-        "keras.utils.training_utils",
-        "keras.utils.vis_utils",
-        "keras.wrappers.scikit_learn",
-        "keras.wrappers",
-        "tensorflow.ConfigProto",
-        "tensorflow.GPUOptions",
-        "tensorflow.Session",
-        "tensorflow.InteractiveSession",
-        "tensorflow.all_variables",
-        "tensorflow.app",
-        "tensorflow.assign",
-        "tensorflow.contrib",
-        "tensorflow.estimator",
-        "tensorflow.examples.tutorials",
-        "tensorflow.flags",
-        "tensorflow.get_default_graph",
-        "tensorflow.get_variable",
-        "tensorflow.global_variables_initializer",
-        "tensorflow.initialize_all_variables",
-        "tensorflow.layers",
-        "tensorflow.log",
-        "tensorflow.logging",
-        "tensorflow.mul",
-        "tensorflow.placeholder",
-        "tensorflow.random_normal",
-        "tensorflow.random_uniform",
-        "tensorflow.reset_default_graph",
-        "tensorflow.set_random_seed",
-        "tensorflow.summary.FileWriter",
-        "tensorflow.summary.merge_all",
-        "tensorflow.to_float",
-        "tensorflow.to_int32",
-        "tensorflow.train.AdamOptimizer",
-        "tensorflow.train.GradientDescentOptimizer",
-        "tensorflow.train.MomentumOptimizer",
-        "tensorflow.train.RMSPropOptimizer",
-        "tensorflow.train.AdagradOptimizer",
-        "tensorflow.train.Saver",
-        "tensorflow.trainable_variables",
-        "tensorflow.truncated_normal",
-        "tensorflow.variable_scope",
-        "tensorflow.losses.softmax_cross_entropy",
-        "tensorflow.losses.sparse_softmax_cross_entropy",
-        "tensorflow.losses.mean_squared_error",
-        "tensorflow.nn.softmax_cross_entropy_with_logits_v2",
-        "tensorflow.get_collection",
-        "tensorflow.global_variables",
-        "tensorflow.python.keras",
-    ]
+    f"{section}.{name}"
+    for section, names in {
+        "keras.backend": (
+            "abs argmax binary_crossentropy cast categorical_crossentropy clip concatenate constant dot equal "
+            "exp expand_dims flatten function get_session get_value gradients learning_phase log max mean pow "
+            "random_normal reshape round set_learning_phase set_session set_value shape sigmoid softmax sqrt "
+            "square stop_gradient sum tensorflow_backend variable "
+        ),
+        "keras.callbacks": "experimental",
+        "keras": "engine estimator experimental objectives wrappers",
+        "keras.initializers": "normal uniform",
+        "keras.layers": (
+            "CuDNNGRU CuDNNLSTM LocallyConnected1D LocallyConnected2D Merge ThresholdedReLU "
+            "advanced_activations convolutional convolutional_recurrent core embeddings experimental local "
+            "merge noise normalization pooling recurrent wrappers "
+        ),
+        "keras.layers.experimental": "preprocessing",
+        "keras.losses": "Reduction cosine_proximity",
+        "keras.mixed_precision": "experimental",
+        "keras.models": "model_from_yaml",
+        "keras.optimizers": "experimental legacy",
+        "keras.preprocessing.image": "ImageDataGenerator",
+        "keras.preprocessing.sequence": "TimeseriesGenerator",
+        "keras.preprocessing": "text",
+        "keras.preprocessing.text": "Tokenizer",
+        "keras.utils": (
+            "data_utils generic_utils io_utils layer_utils multi_gpu_model np_utils training_utils vis_utils "
+        ),
+        "keras.wrappers": "scikit_learn",
+        "tensorflow": (
+            "ConfigProto GPUOptions InteractiveSession Session all_variables app assign contrib estimator "
+            "flags get_collection get_default_graph get_variable global_variables "
+            "global_variables_initializer initialize_all_variables layers log logging mul placeholder "
+            "random_normal random_uniform reset_default_graph set_random_seed to_float to_int32 "
+            "trainable_variables truncated_normal variable_scope "
+        ),
+        "tensorflow.examples": "tutorials",
+        "tensorflow.losses": "mean_squared_error softmax_cross_entropy sparse_softmax_cross_entropy",
+        "tensorflow.nn": "softmax_cross_entropy_with_logits_v2",
+        "tensorflow.python": "keras",
+        "tensorflow.summary": "FileWriter merge_all",
+        "tensorflow.train": (
+            "AdagradOptimizer AdamOptimizer GradientDescentOptimizer MomentumOptimizer RMSPropOptimizer Saver "
+        ),
+    }.items()
+    for name in names.split()
 )
 # Methods of models and layers, by name alone: nothing else in this field has them.
-METHODS = frozenset({"fit_generator", "evaluate_generator", "predict_generator", "predict_classes", "predict_proba", "reset_states", "to_yaml", "make_one_shot_iterator", "make_initializable_iterator"})  # fmt: skip
+METHODS = frozenset(
+    {
+        "fit_generator", "evaluate_generator", "predict_generator", "predict_classes", "predict_proba", "reset_states",
+        "to_yaml", "make_one_shot_iterator", "make_initializable_iterator",
+    }
+)  # fmt: skip
 # Arguments: (class or method, name).
 ARGUMENTS = frozenset(
     {
@@ -169,8 +87,6 @@ ARGUMENTS = frozenset(
         ("keras.Model", "input"), ("keras.Model", "output"),
     }
 )  # fmt: skip
-# Values that a release refuses: what a file to be saved or loaded is called.
-FILES = frozenset({"keras.Model.save", "keras.Model.save_weights", "keras.models.load_model", "keras.callbacks.ModelCheckpoint"})  # fmt: skip
 
 
 def note_use(run: Run, name: str, node: ast.AST, *, imported: bool = False) -> None:
