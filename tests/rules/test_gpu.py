@@ -328,3 +328,17 @@ def test_the_advised_tensorflow_is_one_that_the_rules_accept(
         mended["software"]["tensorflow"] = {"version": advised[1], "distribution": "tensorflow"}
         left = [f"{f.code}: {f.message}" for f in diagnose(mended).findings if f.code in codes]
         assert not left, f"{finding.code} advised {advised[1]}"
+
+
+@pytest.mark.parametrize("reported", ["12", "unknown"])
+def test_a_cuda_version_told_in_part_is_that_of_the_driver_branch(reported: str) -> None:
+    """R555 reports 12.5, whatever somebody wrote of it: no PTX is too new for it."""
+    h100 = host("2.21.0", ("NVIDIA H100 80GB HBM3", "9.0"), "555.42.02")
+    assert outcome("KD108", change(h100, {"machine.driver.cuda_version": reported})) == "passed"
+
+
+@pytest.mark.parametrize("told", [{"machine.devices": ["/dev/dxg"]}, {"machine.kernel": "5.15.90.1-microsoft-WSL2"}])
+def test_wsl_shows_itself_where_nobody_said_so(told: dict[str, Any]) -> None:
+    """Its kernel or its device tells it: no Linux device node is missing there."""
+    snapshot = change(host(), {"machine.wsl": Drop, "machine.devices": [], **told})
+    assert outcome("KD104", snapshot) == "inapplicable"
