@@ -30,7 +30,7 @@ def anchored(field: str, value: Any, file: ConfigFile, origin: str) -> Any:
     place = _placed(file, origin)
     if field == "baseline":
         return str(file.path.parent / value)
-    if field == "reference":
+    if field in ("reference", "history"):
         return place(value)
     if field == "machines":
         return tuple(word if word == THIS_MACHINE else place(word) for word in value)

@@ -27,7 +27,7 @@ ENVIRONMENT_PREFIX = "KDOCTOR_"
 # started, a file that is written, or a host that gets credentials. Keys of later versions are refused here already.
 OWN_ONLY = frozenset({"python", "output", "write-baseline", "database", "credential-hosts", "plain-http-registries"})
 _FILE_ONLY = frozenset({"severity", "suppressions"})
-_WORD_LISTS = ("select", "ignore", "require", "deny", "images", "machines")
+_WORD_LISTS = ("select", "ignore", "require", "deny", "images", "machines", "tag")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -51,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     The gate's: ``deny``: rules whose findings fail it whatever their severity. ``images``: targets to judge (none: this
     environment). ``machines``: saved snapshots, or ``this``. ``reference``: the accepted canary record, held within
     ``tolerance`` of accuracy. ``canary``: whether it runs (not set: where there is a reference).
+
+    ``record``: keep the run in the history, under the labels ``tag``. ``history``: its SQLite file; ``database``: its
+    address (KDOCTOR_DB_URL), which may hold a password and is never printed.
     """
 
     select: tuple[str, ...] = ()
@@ -65,6 +68,10 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     reference: str | None = None
     tolerance: Annotated[float, msgspec.Meta(gt=0, le=1)] = TOLERANCE
     canary: bool | None = None
+    record: bool = False
+    tag: tuple[str, ...] = ()
+    history: str | None = None
+    database: str | None = None
     baseline: str | None = None
     write_baseline: str | None = None
     format: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("text",)
@@ -142,6 +149,7 @@ def _take_file(file: ConfigFile, values: dict[str, Any], origins: dict[str, str]
 def _take_environment(environ: Mapping[str, str], values: dict[str, Any], origins: dict[str, str]) -> None:
     known = {ENVIRONMENT_PREFIX + name.upper(): name for name in _TYPES}
     known[ENVIRONMENT_PREFIX + "NO_PROGRESS"] = "progress"
+    known[ENVIRONMENT_PREFIX + "DB_URL"] = known.pop(ENVIRONMENT_PREFIX + "DATABASE")
     for variable, text in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable == "KDOCTOR_CONFIG":
             continue

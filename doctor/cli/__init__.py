@@ -15,6 +15,7 @@ from doctor.cli.canary import canary
 from doctor.cli.check import check
 from doctor.cli.compare import compare
 from doctor.cli.gate import gate
+from doctor.cli.history import history
 from doctor.cli.init import init
 from doctor.cli.log import log
 from doctor.cli.pin import pin
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 for command in (scan, check, snapshot, canary, compare, gate, init, log, pin, rule, suggest):
     app.command()(command)
+app.add_typer(history)
 
 
 def _version(asked: bool) -> None:

@@ -54,6 +54,7 @@ def canary(
         repeats = [run_with(runner, options, len(record.seeds), bar) for _ in range(runs - 1)]
     if output is not None:
         save_record(record, Path(output))
+    session.canaries = {runner.name: record}
     session.finish(
         **judged(record, repeats, runner.name, session.settings, reference=reference, drift=drift),
         head=areas(record, repeats, drift, str(against)),

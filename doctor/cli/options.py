@@ -50,13 +50,16 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         _FILE, "--config", panel="Run", text="This configuration file, not the project's.", metavar="FILE"
     ),
     "offline": _option(_FLAG, "--offline", panel="Run", text="No network at all."),
+    "record": _option(_FLAG, "--record", panel="History", text="Keep this run in the history."),
+    "tag": _option(_WORDS, "--tag", panel="History", text="A label of the recorded run.", metavar="LABEL"),
 }
 
 
 class Flags(dict[str, Any]):
-    """Shared options as they were given; None where not. ``config`` is the file that ``--config`` names."""
+    """Shared options as they were given; None where not. ``config``: the file of ``--config``; ``command``: its name."""
 
     config: Path | None = None
+    command: str = ""
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,6 +74,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         flags = Flags({name: given.pop(name) for name in OPTIONS})
         flags.config = flags.pop("config")
+        flags.command = command.__name__
         command(flags, **given)
 
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]

@@ -17,6 +17,7 @@ from doctor.case import CanaryRun, Case
 from doctor.cli.options import Flags, leave
 from doctor.diagnosis import machine_name
 from doctor.engine import Outcome, judge
+from doctor.errors import DoctorError
 from doctor.io.files import write_atomically
 from doctor.model.report import MachineRow, Note, Report
 from doctor.model.snapshot import Snapshot
@@ -27,6 +28,7 @@ from doctor.settings import Settings, load_settings
 from doctor.suppression import Suppression
 
 if TYPE_CHECKING:
+    from doctor.canary.record import Record
     from doctor.comparison import Compared
 
 Head = Sequence[Area] | Callable[[Report], Sequence[Area]]
@@ -35,8 +37,10 @@ Head = Sequence[Area] | Callable[[Report], Sequence[Area]]
 class Session:
     """One run of a command: its settings, and when it began."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, command: str = "") -> None:
         self.settings = settings
+        self.command = command
+        self.canaries: dict[str, Record] = {}  # by subject: for the history
         self.started = time.monotonic()
         self.today = datetime.datetime.now(datetime.timezone.utc).date()
         self.header: tuple[str, ...] = ()
@@ -48,7 +52,8 @@ class Session:
         Raises:
             UsageError: a setting that is not understood.
         """
-        return cls(load_settings(folder or Path.cwd(), dict(flags), os.environ, flags.config, policy=policy))
+        settings = load_settings(folder or Path.cwd(), dict(flags), os.environ, flags.config, policy=policy)
+        return cls(settings, flags.command)
 
     def judge(self, snapshots: Iterable[Snapshot]) -> list[tuple[Case, Outcome]]:
         """Each snapshot's case and what the chosen rules say of it."""
@@ -102,6 +107,8 @@ class Session:
         if head is None:
             head = areas(case, report.findings, report.skipped) if case is not None else ()
         self._write(report, head(report) if callable(head) else head)
+        if self.settings.record:
+            self._record(report, cases)
         leave(report.exit_code)
 
     def compared(self, found: Compared) -> NoReturn:
@@ -115,6 +122,7 @@ class Session:
             from doctor.canary.alone import run_alone, summary
 
             records = (found.drift.a, found.drift.b)
+            self.canaries = {found.pair.b.subject.name: found.drift.b}
             for case, record in zip(sides, records, strict=True):
                 extra.append(judge(CanaryRun(case.subject.name, run_alone(record)), rules))
             parts["canary"] = {"a": summary(records[0]), "b": summary(records[1])}
@@ -129,6 +137,25 @@ class Session:
             had=("canary",) if found.drift is not None else (),
             **parts,
         )
+
+    def _record(self, report: Report, cases: Sequence[Case]) -> None:
+        """Keep the run in the history; that this fails is said, and changes no verdict."""
+        from doctor.report.sanitize import line
+
+        try:
+            from doctor.store.place import find_place
+            from doctor.store.recording import record_report
+
+            place = find_place(self.settings, os.environ)
+            snapshots = [case.snapshot for case in cases]
+            runs = record_report(place, self.command, report, snapshots, self.canaries, self.settings.tag)
+        except Exception as error:
+            reason = str(error) if isinstance(error, DoctorError) else f"{type(error).__name__}: {error}"
+            print("kdoctor: not recorded: " + line(reason, 600), file=sys.stderr)  # noqa: T201
+            return
+        if not self.settings.quiet:
+            said = ", ".join(map(str, runs))
+            print(f"kdoctor: recorded as run {said} in {line(place, 300)}", file=sys.stderr)  # noqa: T201
 
     def _write(self, report: Report, head: Sequence[Area]) -> None:
         for item in self.settings.format:

@@ -1,0 +1,1 @@
+"""The history's schema, revision by revision; released ones are never edited."""
