@@ -1,17 +1,13 @@
 """Starting the canary's payload somewhere, and reading what comes back.
 
-Each point of the start on a host interpreter was a trap: the current folder is an empty private one (a project's own
-`keras.py` would be imported instead of Keras), `python -B -` and not `-I` (the user's PYTHONPATH and user site are part
-of the environment), TMPDIR is private, KERAS_HOME is private and seeded with the user's `keras.json` (Keras creates one
-at import where there is none), HOME is left as it is.
+On a host interpreter it starts in a private place (``doctor.io.private``) with ``python -B -`` and not ``-I``: the
+user's PYTHONPATH and user site are part of the environment.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import stat
-import tempfile
 from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib import resources
@@ -24,6 +20,7 @@ from doctor.canary.canonical import canonical_section
 from doctor.canary.failure import PROGRESS_MARK, CanaryError, Ending, failure, reported
 from doctor.canary.record import Record, decode_record, sealed, source_hash
 from doctor.io import process
+from doctor.io.private import private_place
 
 BEGIN = b"-----BEGIN KDOCTOR CANARY-----"
 END = b"-----END KDOCTOR CANARY-----"
@@ -32,7 +29,6 @@ DEFAULT_TIMEOUT = 300.0  # seconds; the whole canary takes about 10 on one core 
 MEMORY_LIMIT = 16 << 30  # bytes of address space; the canary peaks at 1.3 GB of it, many cores reserve more
 MAX_OUTPUT = 8 << 20  # bytes of stdout and stderr together; a record of 16 seeds has about 180 KB
 _LONGEST_LINE = 4096
-_KERAS_JSON_LIMIT = 65536
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -84,39 +80,17 @@ class InterpreterRunner:
         return self.python
 
     def start(self, job: Job, on_stderr: Callable[[bytes], None]) -> process.Result:
-        """Run the payload in a private folder, which is gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix="kdoctor-canary-", ignore_cleanup_errors=True) as private:
+        """Run the payload in a private place, which is gone afterwards."""
+        with private_place(self.environment) as (environment, folder):
             return process.run(
                 [self.python, "-B", "-", job.argument],
                 input=job.source,
                 timeout=job.timeout,
                 max_output=job.max_output,
-                env=self._private_environment(Path(private)),
-                cwd=Path(private) / "work",
+                env=environment,
+                cwd=folder,
                 on_stderr=on_stderr,
             )
-
-    def _private_environment(self, private: Path) -> dict[str, str]:
-        for name in ("work", "tmp", "keras"):
-            (private / name).mkdir()
-        seed_keras_home(private / "keras", self.environment)
-        return {
-            **self.environment,
-            "TMPDIR": str(private / "tmp"),
-            "KERAS_HOME": str(private / "keras"),
-            "PYTHONIOENCODING": "utf-8:backslashreplace",
-        }
-
-
-def seed_keras_home(folder: Path, environment: dict[str, str]) -> None:
-    """Copy the user's `keras.json`, which overrides what the installed files say; whatever is no small file is left."""
-    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 -- never raises
-    source = Path(environment.get("KERAS_HOME") or home / ".keras") / "keras.json"
-    try:
-        if stat.S_ISREG(source.stat().st_mode) and source.stat().st_size <= _KERAS_JSON_LIMIT:
-            (folder / "keras.json").write_bytes(source.read_bytes()[:_KERAS_JSON_LIMIT])
-    except OSError:
-        return  # none, or not ours to read: then Keras cannot read it either
 
 
 def run_canary(

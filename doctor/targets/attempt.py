@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import doctor.payloads
+from doctor.io.private import private_place
 from doctor.io.process import CannotStart, Result, Runner, run
 from doctor.model.facts import Missing
 from doctor.model.snapshot import Observed
@@ -25,32 +23,12 @@ LOG_LINES = 60
 PATH = "software.tensorflow.observed"
 
 
-@contextmanager
-def private_start(environ: Mapping[str, str]) -> Iterator[tuple[dict[str, str], Path]]:
-    """Environment and empty working folder for code that runs in a patient's environment.
-
-    The user's PYTHONPATH and user site stay (they are part of the environment); TMPDIR and KERAS_HOME are private, the
-    latter with the user's ``keras.json``, since Keras writes one at import where there is none.
-    """
-    with tempfile.TemporaryDirectory(prefix="kdoctor-") as name:
-        folder = Path(name)
-        places = {part: folder / part for part in ("work", "tmp", "keras")}
-        for place in places.values():
-            place.mkdir()
-        home = Path(environ.get("HOME", "/"))
-        own = Path(environ["KERAS_HOME"]) if environ.get("KERAS_HOME") else home / ".keras"
-        if (own / "keras.json").is_file():
-            shutil.copyfile(own / "keras.json", places["keras"] / "keras.json")
-        env = {**environ, "TMPDIR": str(places["tmp"]), "KERAS_HOME": str(places["keras"])}
-        yield {**env, "PYTHONDONTWRITEBYTECODE": "1"}, places["work"]
-
-
 def observe(interpreter: Interpreter, environ: Mapping[str, str], runner: Runner = run) -> Observed:
     """What TensorFlow itself says when this interpreter imports it; a start that fails is an observation too."""
     if not interpreter.may_run:
         return _unknown(f"{interpreter.why}: not started; name it with --python to have it run")
     source = (Path(doctor.payloads.__file__).parent / "try_tensorflow.py").read_bytes()
-    with private_start(environ) as (env, folder):
+    with private_place(environ) as (env, folder):
         try:
             command = [str(interpreter.executable), "-B", "-"]
             result = runner(command, input=source, timeout=SECONDS, max_output=MAX_OUTPUT, env=env, cwd=folder)
