@@ -24,10 +24,16 @@ _MARKS = {
     "inconclusive": "warning",
 }
 
+_DEFAULTS = ("initializer", "optimizer", "loss", "layer", "precision")
+_MOST_SUSPECTS = 3
+
 
 def facts(drift: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Mark (ok, warning, error, none), name and text of each line, not yet sanitised."""
     name = str(drift.get("class"))
+    short = sentence(drift)
+    if short is not None:
+        yield "error", "In short", short
     yield _MARKS.get(name, "error"), "Mechanism", f"{name}: {_CLASSES.get(name, 'not a class that is known here')}"
     if drift.get("reason"):
         yield "none", "Reason", str(drift["reason"])
@@ -45,6 +51,47 @@ def facts(drift: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         between = _number(predictions.get("between_seeds"))
         beside = "" if between is None else f" ({between:.2%} between two seeds of the first)"
         yield "none", "Predictions", f"{predictions['changed']:.2%} of the test samples get another class{beside}"
+
+
+def sentence(drift: Mapping[str, Any]) -> str | None:
+    """What accuracy does and because of what, with the first suspects; None where no default changed.
+
+    ``accuracy -1.99 % (90 % interval -2.41 % to -1.57 %), because the default initializer changed from glorot_uniform
+    to he_normal; suspects: keras 2.15.0 → 2.15.1``.
+    """
+    causes = [c for c in drift.get("causes") or () if isinstance(c, Mapping) and c.get("what") in _DEFAULTS]
+    if not causes:
+        return None
+    changed = " and ".join(f"{_default(c)} changed from {c.get('from')} to {c.get('to')}" for c in causes)
+    accuracy = drift.get("accuracy")
+    label = accuracy.get("label") if isinstance(accuracy, Mapping) else None
+    if isinstance(accuracy, Mapping) and label == "drift":
+        text = f"accuracy {_percent(accuracy.get('difference'))}{_interval(accuracy)}, because {changed}"
+    else:
+        said = {"equivalent": "accuracy is equivalent", "inconclusive": "accuracy is inconclusive"}
+        text = f"{changed}; {said.get(str(label), 'accuracy was not compared')}"
+    suspects = list(dict.fromkeys(str(one) for c in causes for one in c.get("suspects") or ()))
+    more = f" and {len(suspects) - _MOST_SUSPECTS} more" if len(suspects) > _MOST_SUSPECTS else ""
+    return text + (f"; suspects: {', '.join(suspects[:_MOST_SUSPECTS])}{more}" if suspects else "")
+
+
+def _default(cause: Mapping[str, Any]) -> str:
+    what = cause.get("what")
+    if what == "precision":
+        return "the precision"
+    return "Dense's default initializer" if what == "initializer" else f"the default {what}"
+
+
+def _interval(accuracy: Mapping[str, Any]) -> str:
+    bounds = accuracy.get("interval90")
+    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+        return ""
+    return f" (90 % interval {_percent(bounds[0])} to {_percent(bounds[1])})"
+
+
+def _percent(value: Any) -> str:
+    number = _number(value)
+    return "not known" if number is None else f"{100 * number:+.2f} %"
 
 
 def accuracy_text(accuracy: Mapping[str, Any]) -> str:
