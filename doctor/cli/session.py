@@ -22,8 +22,9 @@ from doctor.io.files import write_atomically
 from doctor.model.report import MachineRow, Note, Report
 from doctor.model.snapshot import Snapshot
 from doctor.report import render
-from doctor.report.context import WIDTH, Area, for_settings
+from doctor.report.context import WIDTH, Anchors, Area, for_settings
 from doctor.report.head import areas
+from doctor.report.place import anchors
 from doctor.settings import Settings, load_settings
 from doctor.suppression import Suppression
 
@@ -37,8 +38,9 @@ Head = Sequence[Area] | Callable[[Report], Sequence[Area]]
 class Session:
     """One run of a command: its settings, and when it began."""
 
-    def __init__(self, settings: Settings, command: str = "") -> None:
+    def __init__(self, settings: Settings, command: str = "", folder: Path | None = None) -> None:
         self.settings = settings
+        self.folder = folder or Path.cwd()
         self.command = command
         self.canaries: dict[str, Record] = {}  # by subject: for the history
         self.started = time.monotonic()
@@ -53,7 +55,7 @@ class Session:
             UsageError: a setting that is not understood.
         """
         settings = load_settings(folder or Path.cwd(), dict(flags), os.environ, flags.config, policy=policy)
-        return cls(settings, flags.command)
+        return cls(settings, flags.command, folder)
 
     def judge(self, snapshots: Iterable[Snapshot]) -> list[tuple[Case, Outcome]]:
         """Each snapshot's case and what the chosen rules say of it."""
@@ -106,7 +108,8 @@ class Session:
         case = cases[0] if len(cases) == 1 else None
         if head is None:
             head = areas(case, report.findings, report.skipped) if case is not None else ()
-        self._write(report, head(report) if callable(head) else head)
+        places = anchors([case.snapshot for case in cases], self.settings.origins, os.path.relpath(self.folder))
+        self._write(report, head(report) if callable(head) else head, places)
         if self.settings.record:
             self._record(report, cases)
         leave(report.exit_code)
@@ -143,7 +146,9 @@ class Session:
         from doctor.report.sanitize import line
 
         try:
-            from doctor.store.place import find_place
+            from doctor.store.place import check_library, find_place
+
+            check_library()
             from doctor.store.recording import record_report
 
             place = find_place(self.settings, os.environ)
@@ -157,7 +162,7 @@ class Session:
             said = ", ".join(map(str, runs))
             print(f"kdoctor: recorded as run {said} in {line(place, 300)}", file=sys.stderr)  # noqa: T201
 
-    def _write(self, report: Report, head: Sequence[Area]) -> None:
+    def _write(self, report: Report, head: Sequence[Area], places: Anchors) -> None:
         for item in self.settings.format:
             name, _, file = item.partition("=")
             target = file or (self.settings.output if len(self.settings.format) == 1 else None)
@@ -166,6 +171,7 @@ class Session:
                 gate.deciding_option(self.settings),
                 header=self.header,
                 areas=tuple(head),
+                anchors=places,
                 seconds=time.monotonic() - self.started,
             )
             if target:
