@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
 import os
 import secrets
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from doctor.errors import TargetError
 from doctor.io.engine import Endpoint, EngineError, connect, find_endpoint
@@ -122,7 +124,10 @@ class Containers:
 
     def export(self, container: str) -> Iterator[bytes]:
         """A container's files as one tar, piece by piece."""
-        return self._pieces(container, self.api.export, container, chunk_size=PIECE)
+        socket_file = self.endpoint.socket
+        if socket_file is None:
+            return self._pieces(container, self.api.export, container, chunk_size=PIECE)
+        return self._pieces(container, _export_over, socket_file, self.api.api_version, container)
 
     def archive(self, container: str, path: str) -> Iterator[bytes]:
         """One file of a container, in a tar; raises OSError where there is none."""
@@ -231,6 +236,44 @@ class Containers:
             raise TargetError(f"{name}: the container engine broke off: {one_line(error)}") from None
         except Exception as error:
             raise TargetError(f"{name}: the container engine says: {one_line(error)}") from None
+
+
+class _WideResponse(http.client.HTTPResponse):
+    """An answer that is read from its socket a mebibyte at a time: an engine sends an export in 32 KiB chunks."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp.close()
+        self.fp = sock.makefile("rb", 1 << 20)  # type: ignore[assignment]
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    response_class = _WideResponse
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=SECONDS)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(str(self.path))
+
+
+def _export_over(path: Path, version: str, container: str) -> Iterator[bytes]:
+    """A container's export over an engine's socket file, at the speed of the engine (the SDK's is slower)."""
+    connection = _SocketConnection(path)
+    try:
+        connection.request("GET", f"/v{version}/containers/{quote(container, safe='')}/export")
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise TargetError(f"{container}: the container engine answers {answer.status}: {answer.read(300)!r}")
+        while piece := answer.read(PIECE // 4):
+            yield piece
+    except (http.client.HTTPException, TimeoutError) as error:
+        raise TargetError(f"{container}: the container engine broke off: {str(error) or 'no answer'}") from None
+    finally:
+        connection.close()
 
 
 def status_of(error: Exception) -> int | None:

@@ -17,11 +17,12 @@ from typing import Any, Protocol
 from doctor.errors import TargetError
 from doctor.images.content.blob import FileBlob, StreamBlob
 from doctor.images.content.tar import FILE, Member, members
-from doctor.images.content.wanted import Keep
+from doctor.images.content.wanted import Keep, parts_of
 from doctor.targets.layers import LayerFileSystem, Node
 
 MAX_ASIDE = 4 << 30  # bytes on disk, and never more than half of what is free there
 COPY = 1 << 20
+ELF_HEAD = 4096
 
 
 class Exporter(Protocol):
@@ -59,7 +60,8 @@ class _Reader:
         self.container = container
         self.spool = spool
         self.size = 0
-        self.aside: dict[int, int] = {}  # place in the export → place in the spool
+        # place of a file in the export → (start, end) of parts of it, and where they are in the spool
+        self.aside: dict[int, list[tuple[int, int, int]]] = {}
         room = min(MAX_ASIDE, shutil.disk_usage(tempfile.gettempdir()).free // 2)
         self.keep = Keep(MAX_ASIDE, room)
 
@@ -71,27 +73,35 @@ class _Reader:
             yield member
 
     def _copy(self, stream: StreamBlob, member: Member) -> None:
-        self.aside[member.offset] = self.size
-        at, end = member.offset, member.offset + min(member.size, MAX_ASIDE)
-        while at < end:
-            piece = stream.read_at(at, min(COPY, end - at))
-            if not piece:
-                break  # the next header will say that the stream is cut off
-            try:
-                self.spool.write(piece)
-            except OSError as error:
-                raise TargetError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
-            at += len(piece)
-            self.size += len(piece)
+        head = stream.read_at(member.offset, min(ELF_HEAD, member.size))
+        for start, end in parts_of(member.name, member.size, head):
+            self.aside.setdefault(member.offset, []).append((start, end, self.size))
+            for piece in self._pieces(stream, member.offset, head, start, end):
+                try:
+                    self.spool.write(piece)
+                except OSError as error:
+                    raise TargetError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
+                self.size += len(piece)
+
+    @staticmethod
+    def _pieces(stream: StreamBlob, body: int, head: bytes, start: int, end: int) -> Iterator[bytes]:
+        """A part of a body whose head was read already; shorter where the stream is cut off."""
+        if start < len(head):
+            yield head[start:end]
+            start = min(len(head), end)
+        while start < end and (piece := stream.read_at(body + start, min(COPY, end - start))):
+            yield piece
+            start += len(piece)
 
     def read(self, path: str, node: Node, offset: int, length: int) -> bytes:
         """At most ``length`` bytes of the file at ``path``."""
         length = min(length, node.size - offset)
         if length <= 0:
             return b""
-        if node.offset in self.aside:
-            self.spool.flush()
-            return FileBlob(self.spool.fileno()).read_at(self.aside[node.offset] + offset, length)
+        for start, end, place in self.aside.get(node.offset, ()):
+            if start <= offset and offset + length <= end:
+                self.spool.flush()
+                return FileBlob(self.spool.fileno()).read_at(place + offset - start, length)
         return self._ask(path, offset, length)
 
     def _ask(self, path: str, offset: int, length: int) -> bytes:
