@@ -10,6 +10,15 @@ import msgspec
 from ._load import Row, Table, load
 
 MOST_OF_A_LINE = 4000
+# Words that every log is full of: looked for only where an anchor has no other.
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "and any but cannot could cuda error fail failed file for found from get gpu has have import is it library "
+        "line load loaded model module name no not of on only or out python run such tensorflow that the this to type "
+        "using value version was warning when which will with you",
+    )
+)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -80,15 +89,14 @@ def anchors() -> tuple[str, ...]:
 
 @functools.cache
 def keywords() -> dict[str, tuple[str, ...]]:
-    """For each anchor one word of letters that every text with it holds (the longest that is whole), for a fast look.
+    """For each anchor one word of letters that every text with it holds (a rare and long one), for a fast look.
 
-    The last word of an anchor may be the beginning of a longer one, so it serves only where it stands alone.
+    That an anchor ends within a word is foreseen only where it has a longer one.
     """
     found: dict[str, list[str]] = {}
     for anchor in anchors():
         words = re.findall(r"[a-z]+", anchor)
-        whole = words[:-1] if len(words) > 1 and anchor[-1].isalpha() else words
-        found.setdefault(max(whole, key=len), []).append(anchor)
+        found.setdefault(max(words, key=lambda word: (word not in _COMMON, len(word))), []).append(anchor)
     return {word: tuple(some) for word, some in found.items()}
 
 
