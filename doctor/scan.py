@@ -172,6 +172,8 @@ def _header(request: Request, looks: Sequence[Look], machine: Snapshot | None) -
             parts.append(f"machine {machine_name(machine, str(request.machine))}")
         else:
             parts.append(f"host {machine_name(found.snapshot, found.snapshot.subject.name)}")
+        if found.snapshot.subject.kind in ("image", "archive", "container"):
+            parts.append(f"{found.snapshot.subject.kind} {found.snapshot.subject.name}")
         if found.choice is not None:
             parts.append(_interpreter(found, request.folder))
     parts.append(f"project {request.folder}")

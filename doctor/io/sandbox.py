@@ -107,7 +107,7 @@ def _options(
         "Entrypoint": [argv[0]],
         "Cmd": list(argv[1:]),
         "Env": [f"{name}={value}" for name, value in variables.items()],
-        "WorkingDir": "/",
+        "WorkingDir": "/tmp",  # noqa: S108 -- empty: Python takes modules from the folder that it is started in
         "OpenStdin": True,
         "StdinOnce": True,
         "AttachStdin": True,

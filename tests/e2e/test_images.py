@@ -231,3 +231,17 @@ def test_an_interrupted_run_leaves_nothing(daemon: Daemon, base_image: str, how:
         assert left_behind(daemon)
         snapshot(daemon, f"image:{base_image}", "--run")
     assert not left_behind(daemon)
+
+
+def test_the_canary_runs_in_an_image(daemon: Daemon, tensorflow_images: dict[str, str]) -> None:
+    """The sandbox has all that real training needs, and its record names the image."""
+    from doctor.canary.start import run_canary
+    from doctor.targets.image_runner import ImageRunner
+    from doctor.targets.inside_options import Inside
+
+    release, name = min(tensorflow_images.items())
+    with ImageRunner(name, Inside(cache=False), daemon.environ) as runner:
+        record = run_canary(runner, seeds=2)
+    assert str(record.environment.tensorflow).startswith(".".join(release.split(".")[:2]))
+    assert record.environment.image_digest == daemon.client.api.inspect_image(name)["Id"]
+    assert not left_behind(daemon)
