@@ -95,6 +95,11 @@ def _call_keras(run: Run, node: ast.Call, name: str, what: str, arguments: Argum
         return Thing("keras.optimizers." + last, dict(arguments.named), node)
     if what.startswith("keras.callbacks."):
         watched.note_arguments(run, what, node.keywords, flavor(name))
+        if last == "ModelCheckpoint":
+            weights = arguments.get("save_weights_only")
+            if weights is None or isinstance(constant(weights), bool):
+                path = constant(arguments.get("filepath", 0))
+                watched.note_file(run, what, path, node, flavor(name), weights=bool(constant(weights)))
         return Thing(what, dict(arguments.named), node, arguments.complete)
     if what.startswith("keras.losses."):
         return losses.loss_from(run, node, last, arguments)
@@ -104,7 +109,10 @@ def _call_keras(run: Run, node: ast.Call, name: str, what: str, arguments: Argum
         loops.cleared(run)
         return UNKNOWN
     if what.startswith("keras.models."):
-        return _models_section(run, node, last, arguments)
+        if last == "load_model":
+            path = constant(arguments.get("filepath", 0))
+            watched.note_file(run, "keras.models.load_model", path, node, flavor(name))
+        return _models_section(last, run, node)
     if what.startswith("keras.datasets.") and last == "load_data":
         return Sequence([Sequence([UNKNOWN, Labels("integers")]), Sequence([UNKNOWN, Labels("integers")])])
     if last in ("to_categorical", "one_hot"):
@@ -117,7 +125,7 @@ def layer_input() -> Tensor:
     return Tensor(OPERATION)
 
 
-def _models_section(run: Run, node: ast.Call, last: str, arguments: Arguments) -> Value:
+def _models_section(last: str, run: Run, node: ast.Call) -> Value:
     model = Model(last, certain=False, compiled=last == "load_model")
     if last in ("load_model", "clone_model", "model_from_json", "model_from_config"):
         loops.built(run, model, node, random=False)

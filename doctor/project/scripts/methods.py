@@ -111,7 +111,10 @@ def _grow(owner: Sequence, name: str, arguments: Arguments) -> Value:
 
 def _of_model(run: Run, node: ast.Call, model: Model, name: str, arguments: Arguments) -> Value:
     if name in ("fit", "predict", "evaluate", "save", "compile"):
-        watched.note_arguments(run, f"keras.Model.{name}", node.keywords, None)
+        watched.note_arguments(run, f"keras.Model.{name}", _refused(node.keywords), None)
+    if name in ("save", "save_weights"):
+        path = constant(arguments.get("filepath", 0))
+        watched.note_file(run, f"keras.Model.{name}", path, node, None)
     if name in watched.METHODS:
         _watched_method(run, node, model, name)
     if name == "add":
@@ -141,6 +144,15 @@ def _of_model(run: Run, node: ast.Call, model: Model, name: str, arguments: Argu
     elif name == "load_weights":
         pass
     return UNKNOWN
+
+
+def _refused(keywords: list[ast.keyword]) -> list[ast.keyword]:
+    """The arguments without ``save_format="h5"``, which is still taken."""
+    return [k for k in keywords if k.arg != "save_format" or not _is_h5(k.value)]
+
+
+def _is_h5(node: ast.expr) -> bool:
+    return not isinstance(node, ast.Constant) or node.value in ("h5", "keras", "hdf5")
 
 
 def _compile(run: Run, node: ast.Call, model: Model, arguments: Arguments) -> None:

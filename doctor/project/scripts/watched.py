@@ -21,7 +21,7 @@ NAMES = frozenset(
             "square stop_gradient sum tensorflow_backend variable "
         ),
         "keras.callbacks": "experimental",
-        "keras": "engine estimator experimental objectives wrappers",
+        "keras": "engine estimator experimental objectives",
         "keras.initializers": "normal uniform",
         "keras.layers": (
             "CuDNNGRU CuDNNLSTM LocallyConnected1D LocallyConnected2D Merge ThresholdedReLU "
@@ -49,9 +49,8 @@ NAMES = frozenset(
             "trainable_variables truncated_normal variable_scope "
         ),
         "tensorflow.examples": "tutorials",
-        "tensorflow.losses": "mean_squared_error softmax_cross_entropy sparse_softmax_cross_entropy",
+        "tensorflow.losses": "softmax_cross_entropy sparse_softmax_cross_entropy",
         "tensorflow.nn": "softmax_cross_entropy_with_logits_v2",
-        "tensorflow.python": "keras",
         "tensorflow.summary": "FileWriter merge_all",
         "tensorflow.train": (
             "AdagradOptimizer AdamOptimizer GradientDescentOptimizer MomentumOptimizer RMSPropOptimizer Saver "
@@ -59,34 +58,34 @@ NAMES = frozenset(
     }.items()
     for name in names.split()
 )
-# Methods of models and layers, by name alone: nothing else in this field has them.
+# Methods of models, layers and data sets.
 METHODS = frozenset(
     {
-        "fit_generator", "evaluate_generator", "predict_generator", "predict_classes", "predict_proba", "reset_states",
-        "to_yaml", "make_one_shot_iterator", "make_initializable_iterator",
+        "fit_generator", "evaluate_generator", "predict_generator", "predict_classes", "predict_proba",
+        "reset_states", "to_yaml", "make_one_shot_iterator", "make_initializable_iterator",
     }
 )  # fmt: skip
-# Arguments: (class or method, name).
+# Arguments of classes and methods, as ``keras.optimizers(lr)``.
 ARGUMENTS = frozenset(
-    {
-        ("keras.optimizers", "lr"), ("keras.optimizers", "decay"),
-        ("keras.Model.fit", "workers"), ("keras.Model.fit", "use_multiprocessing"),
-        ("keras.Model.fit", "max_queue_size"), ("keras.Model.fit", "nb_epoch"),
-        ("keras.Model.predict", "workers"), ("keras.Model.predict", "use_multiprocessing"),
-        ("keras.Model.predict", "max_queue_size"), ("keras.Model.evaluate", "workers"),
-        ("keras.Model.evaluate", "use_multiprocessing"), ("keras.Model.evaluate", "max_queue_size"),
-        ("keras.Model.save", "save_format"), ("keras.Model.compile", "sample_weight_mode"),
-        ("keras.layers.Dense", "output_dim"), ("keras.layers.Dense", "init"),
-        ("keras.layers.BatchNormalization", "fused"), ("keras.layers.BatchNormalization", "renorm"),
-        ("keras.layers.BatchNormalization", "mode"),
-        ("keras.layers.Conv2D", "border_mode"), ("keras.layers.Conv2D", "subsample"),
-        ("keras.layers.LSTM", "time_major"), ("keras.layers.GRU", "time_major"),
-        ("keras.callbacks.ModelCheckpoint", "period"), ("keras.callbacks.EarlyStopping", "epsilon"),
-        ("keras.callbacks.ReduceLROnPlateau", "epsilon"), ("keras.callbacks.TensorBoard", "write_grads"),
-        ("keras.callbacks.TensorBoard", "batch_size"),
-        ("keras.Model", "input"), ("keras.Model", "output"),
-    }
-)  # fmt: skip
+    f"{owner}({name})"
+    for owner, names in {
+        "keras.optimizers": "lr decay",
+        "keras.Model.fit": "workers use_multiprocessing max_queue_size nb_epoch",
+        "keras.Model.predict": "workers use_multiprocessing max_queue_size",
+        "keras.Model.evaluate": "workers use_multiprocessing max_queue_size",
+        "keras.Model.save": "save_format",
+        "keras.Model.compile": "sample_weight_mode",
+        "keras.layers.Dense": "output_dim init",
+        "keras.layers.BatchNormalization": "mode fused",
+        "keras.layers.Conv2D": "border_mode subsample",
+        "keras.layers.LSTM": "time_major batch_input_shape",
+        "keras.layers.GRU": "time_major batch_input_shape",
+        "keras.callbacks.ModelCheckpoint": "period",
+        "keras.callbacks.TensorBoard": "write_grads batch_size",
+        "keras.Model": "input output",
+    }.items()
+    for name in names.split()
+)
 
 
 def note_use(run: Run, name: str, node: ast.AST, *, imported: bool = False) -> None:
@@ -99,9 +98,6 @@ def note_use(run: Run, name: str, node: ast.AST, *, imported: bool = False) -> N
     if name.startswith(("tensorflow.compat.v1", "tensorflow.python")) and not name.startswith(
         "tensorflow.python.keras"
     ):
-        return
-    if name.startswith("tensorflow.python.keras"):
-        run.note("api", node, name="tensorflow.python.keras", keras=found, imported=imported)
         return
     full = canonical(name)
     while full not in NAMES:
@@ -122,5 +118,22 @@ def note_arguments(run: Run, owner: str, keywords: list[ast.keyword], found: str
     if run.guarded:
         return
     for keyword in keywords:
-        if keyword.arg is not None and (owner, keyword.arg) in ARGUMENTS:
+        if keyword.arg is not None and f"{owner}({keyword.arg})" in ARGUMENTS:
             run.note("api", keyword, name=f"{owner}({keyword.arg})", keras=found, imported=False)
+
+
+# Files whose names a later Keras refuses, by what writes or reads them: what such a name may end in.
+FILES = {
+    "keras.Model.save": (".keras", ".h5", ".hdf5"),
+    "keras.Model.save_weights": (".weights.h5", ".weights.json"),
+    "keras.models.load_model": (".keras", ".h5", ".hdf5"),
+    "keras.callbacks.ModelCheckpoint": (".keras", ".h5"),
+}
+
+
+def note_file(run: Run, owner: str, name: object, node: ast.AST, found: str | None, *, weights: bool = False) -> None:
+    """Note a file whose name, a constant, has an ending that a later Keras refuses."""
+    endings = FILES["keras.Model.save_weights" if weights else owner]
+    remote = isinstance(name, str) and "://" in name
+    if isinstance(name, str) and not run.guarded and not name.endswith(endings) and not remote:
+        run.note("api", node, name=f"{owner}:file", keras=found, imported=False)
