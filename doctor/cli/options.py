@@ -56,7 +56,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 class Flags(dict[str, Any]):
-    """Shared options as they were given; None where not. ``config``: the file of ``--config``; ``command``: its name."""
+    """Shared options as given; None where not. ``config``: the file of ``--config``; ``command``: its name."""
 
     config: Path | None = None
     command: str = ""

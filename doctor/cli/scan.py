@@ -30,6 +30,7 @@ def scan(
     run: Run = False,
     cache: Cache = True,
     try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
+    canary: Annotated[bool, typer.Option("--canary", help="Run the training canary too.")] = False,
 ) -> None:
     """Say what is wrong with this machine and this environment, the root cause first."""
     from doctor.cli.session import Session
@@ -49,4 +50,24 @@ def scan(
     )
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header
-    session.finish(session.judge(looked.snapshots), unmet=looked.unmet, notes=looked.notes)
+    judged = session.judge(looked.snapshots)
+    if not canary or not judged:
+        session.finish(judged, unmet=looked.unmet, notes=looked.notes)
+    from doctor.canary.beside import run_beside
+    from doctor.canary.present import Bar
+    from doctor.report.head import areas
+
+    case = judged[0][0]
+    with Bar("canary", session.settings.progress) as bar:
+        found = run_beside(request, case.subject.name, session.settings, bar)
+    if found.record is not None:
+        session.canaries = {case.subject.name: found.record}
+    session.finish(
+        judged,
+        extra=found.outcomes,
+        unmet=[*looked.unmet, *found.unmet],
+        notes=looked.notes,
+        had=found.had,
+        head=(lambda report: areas(case, report.findings, report.skipped, found.text)) if len(judged) == 1 else None,
+        **found.parts,
+    )

@@ -71,6 +71,27 @@ def test_try_agrees_with_the_scan(environments: dict[str, Path], tmp_path: Path)
     assert _state(python.parent.parent) == before
 
 
+def test_scan_runs_the_canary_too(environments: dict[str, Path], tmp_path: Path) -> None:
+    """--canary adds the training canary's summary to the report of the facts; nothing of the environment changes."""
+    python = next(iter(environments.values()))
+    before = _state(python.parent.parent)
+    report = scan("scan", "--python", str(python), "--canary", "--require", "canary", "--format", "json", cwd=tmp_path)
+    assert report["canary"]["seeds"] == 16
+    assert 0.9 < report["canary"]["accuracy"] < 0.96
+    assert "KD805" in {row["code"] for row in report["passed"]}
+    assert not report["incomplete"]
+    assert _state(python.parent.parent) == before
+
+
+def test_a_canary_that_cannot_run_leaves_the_scan_incomplete(tmp_path: Path) -> None:
+    """An interpreter without TensorFlow: the facts are judged, and the run ends with 3."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    report = scan("scan", "--python", str(bare), "--canary", "--format", "json", cwd=tmp_path)
+    assert (report["verdict"], report["exit_code"]) == ("incomplete", 3)
+    assert any("not installed" in note["why"] for note in report["notes"])
+
+
 def _state(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for path in folder.rglob("*"):
