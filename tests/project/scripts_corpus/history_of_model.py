@@ -1,0 +1,7 @@
+# expect: KD701 KD702 KD711
+import keras
+
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse", metrics=["mae"])
+model.fit(x, y, epochs=5)
+print(model.history.history)
