@@ -238,16 +238,22 @@ def _images(case: Case, findings: Sequence[Finding]) -> Said:
     return True, text + (f", {loose} without a digest" if loose else "")
 
 
-def _determinism(case: Case, findings: Sequence[Finding]) -> Said:
+def _determinism(case: Case, _findings: Sequence[Finding]) -> Said:
     scripts = case.project.scripts
     if isinstance(scripts, Missing):
         return _why(scripts)
     if not scripts:
         return _none("no training script found")
-    codes = {finding.code for finding in findings}
-    names = ", ".join(dict.fromkeys(str(row.get("path")) for row in scripts[:2]))
-    more = f" and {len(scripts) - 2} more" if len(scripts) > 2 else ""
-    lacking = [word for code, word in (("KD701", "a seed"), ("KD702", "op determinism")) if code in codes]
+    trains = [row for row in scripts if row.get("trains") or "trains" not in row]
+    if not trains:
+        return _none("no script that trains was found")
+    names = ", ".join(dict.fromkeys(str(row.get("path")) for row in trains[:2]))
+    more = f" and {len(trains) - 2} more" if len(trains) > 2 else ""
+    said = {fact.get("what") for row in trains for fact in row.get("facts") or () if isinstance(fact, dict)}
+    words = (("seed", "seed"), ("determinism", "op determinism"))
+    lacking = [word for what, word in words if f"{what}-unset" in said]
+    there = [word for what, word in words if f"{what}-set" in said and word not in lacking]
+    parts = [f"{' and '.join(there)} set"] if there else []
     if lacking:
-        return True, f"{' and '.join(lacking)} not set everywhere in {names}{more}"
-    return True, f"looked at {names}{more}"
+        parts.append(f"{' and '.join(lacking)} not set{' everywhere' if len(trains) > 1 else ''}")
+    return True, f"{', '.join(parts)} in {names}{more}" if parts else f"looked at {names}{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,11 +45,21 @@ def analyse(source: Source) -> Script:
     tree = parse(source)
     run = Run(source, evaluate, statements.run_body)
     run.frames.append(Frame(run.module))
-    try:
+    with contextlib.suppress(TooMuch, RecursionError):  # what was noted so far stands: each fact is of its own place
         _follow(run, tree)
-    except (TooMuch, RecursionError):
-        pass  # what was noted so far stands: each fact is of its own place
-    return _result(run)
+    result = _result(run)
+    _let_go(run)
+    return result
+
+
+def _let_go(run: Run) -> None:
+    """Break the circles of names and what they stand for: a syntax tree hangs on each."""
+    for scope in (run.module, *run.scopes):
+        scope.names.clear()
+    for model in run.models:
+        model.attributes.clear()
+        model.layers.clear()
+        model.outputs.clear()
 
 
 def _follow(run: Run, tree: ast.Module) -> None:
@@ -62,7 +73,10 @@ def _follow(run: Run, tree: ast.Module) -> None:
     for function in list(run.functions):
         if id(function.node) not in run.executed:
             run.loops.clear()
+            name = getattr(function.node, "name", "")
+            run.unused = bool(name) and name not in run.loaded and f".{name}" not in run.loaded
             calls.execute(run, function, None)
+    run.unused = False
     for of in list(run.classes):
         _unused_class(run, of)
 

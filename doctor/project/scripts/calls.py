@@ -147,6 +147,7 @@ def execute(run: Run, function: Function, arguments: Arguments | None) -> Value:
         return run.returned.get(id(node), UNKNOWN)
     run.executed[id(node)] = times + 1
     scope = Scope(function.scope)
+    run.scopes.append(scope)
     _bind_parameters(run, node.args, scope, function.self_value, arguments)
     if isinstance(node, ast.Lambda):
         run.frames.append(Frame(scope))

@@ -143,7 +143,8 @@ def _row(script: Script, imported: list[Script]) -> dict[str, Any]:
     trains = script.trains
     if trains is not None:
         place = {key: trains[key] for key in ("line", "column", "cell", "cell_line", "text") if key in trains}
-        flags = {**{name: row for one in reversed(imported) for name, row in one.flags.items()}, **script.flags}
+        flags = {**{name: row for one in reversed(imported) for name, row in one.flags.items()}}
+        flags.update({name: row for name, row in script.flags.items() if not row["unused"]})
         facts.insert(0, {"what": "trains", **place, "how": trains["how"]})
         partial = [n for n in ("numpy", "python", "torch") if f"seed-{n}" in flags]
         _set_or_unset(facts, "seed", flags, place, partial=partial)

@@ -56,6 +56,7 @@ _WRITERS = frozenset(
         "numpy.savez_compressed",
     }
 )  # fmt: skip
+_PLACE_OF_RESTORE = 6  # among the positional arguments of EarlyStopping
 _STRATEGIES = ("MirroredStrategy", "TPUStrategy", "MultiWorkerMirroredStrategy")
 
 
@@ -100,7 +101,11 @@ def _call_keras(run: Run, node: ast.Call, name: str, what: str, arguments: Argum
             if weights is None or isinstance(constant(weights), bool):
                 path = constant(arguments.get("filepath", 0))
                 watched.note_file(run, what, path, node, flavor(name), weights=bool(constant(weights)))
-        return Thing(what, dict(arguments.named), node, arguments.complete)
+        options = dict(arguments.named)
+        restore = arguments.get("restore_best_weights", _PLACE_OF_RESTORE)
+        if last == "EarlyStopping" and restore is not None:
+            options["restore_best_weights"] = restore
+        return Thing(what, options, node, arguments.complete)
     if what.startswith("keras.losses."):
         return losses.loss_from(run, node, last, arguments)
     if what.startswith("keras.metrics."):

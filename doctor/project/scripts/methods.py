@@ -170,7 +170,9 @@ def _fit(run: Run, node: ast.Call, model: Value, arguments: Arguments) -> Value:
     run.flag("trains", node, how="fit", order=run.tick())
     if run.reached:
         run.fits.append(Fit(node, arguments.discarded, arguments.name, kept, run.tick()))
-    checkpoint = not complete or any(cb.kind not in _SILENT or cb.kind.endswith("ModelCheckpoint") for cb in known)
+    checkpoint = not complete or any(
+        cb.kind not in _SILENT | _RECORDING or cb.kind.endswith("ModelCheckpoint") for cb in known
+    )
     for cb in known:
         if cb.kind == "keras.callbacks.EarlyStopping":
             run.early_stops.append((cb, checkpoint))

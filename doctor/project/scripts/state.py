@@ -87,6 +87,7 @@ class Run:
     graded: list[tuple[ast.Call, Value]] = field(default_factory=list)  # whose gradients were taken
     late: list[tuple[ast.AST, dict[str, Any], int]] = field(default_factory=list)  # seeds set after a model was built
     last_model: int = 0
+    scopes: list[Scope] = field(default_factory=list)
     kept_alive: list[Value] = field(default_factory=list)  # their identity is a key
     facts: list[dict[str, Any]] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)
@@ -103,6 +104,7 @@ class Run:
     flavors: set[str] = field(default_factory=set)
     environment: dict[str, str | None] = field(default_factory=dict)
     reached: bool = True
+    unused: bool = False  # within a function whose name nothing in the script mentions
     branch: int = 0
     guarded: int = 0  # within try: … except ImportError, or behind a test of the version
     steps: int = 0
@@ -155,8 +157,8 @@ class Run:
 
     def flag(self, name: str, node: ast.AST, **more: Any) -> None:
         """Remember the first place of something that a script does once."""
-        if name not in self.flags:
-            self.flags[name] = {**self.place(node), **more, "reached": self.reached}
+        if name not in self.flags or (self.flags[name]["unused"] and not self.unused):
+            self.flags[name] = {**self.place(node), **more, "reached": self.reached, "unused": self.unused}
 
     @contextmanager
     def branching(self) -> Iterator[None]:

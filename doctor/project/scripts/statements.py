@@ -87,7 +87,7 @@ def bind(run: Run, target: ast.expr, value: Value) -> None:
         key = run.evaluate(run, target.slice)
         if isinstance(owner, Api) and owner.name == "os.environ":
             expressions.set_environment(run, key, value, target)
-        elif isinstance(owner, Mapping) or isinstance(owner, Sequence):
+        elif isinstance(owner, (Mapping, Sequence)):
             owner.complete = False
         if isinstance(value, Model):
             value.kept = True
@@ -239,7 +239,9 @@ def _class(run: Run, node: ast.ClassDef) -> None:
     value = Class(node, run.frame.scope, tuple(bases), methods, tuple(parents))
     run.classes.append(value)
     outer = run.frame.scope
-    run.frames.append(Frame(Scope(outer)))
+    scope = Scope(outer)
+    run.scopes.append(scope)
+    run.frames.append(Frame(scope))
     run_body(run, [s for s in node.body if not isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))])
     run.frames.pop()
     outer.names[node.name] = value
