@@ -2,8 +2,8 @@
 
     python benchmarks/scripts.py [--count 500] [--limit 2.0]
 
-Prints wall seconds (best and median of the runs) of reading alone, and of `kdoctor scan` of that folder as a whole, start
-included. Exit code 1 where reading takes longer than the limit.
+Prints wall seconds (best and median of the runs) of reading alone, and of `kdoctor scan` of that folder as a whole,
+start included. Exit code 1 where reading takes longer than the limit.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def main() -> int:
             rows, _, _ = collect_scripts(folder)
             times.append(time.perf_counter() - started)
         assert len(rows) == options.count
-        print(f"{options.count} scripts, {lines} lines, {size / 1024:.0f} KiB, {sum(len(r['facts']) for r in rows)} facts")
+        print(
+            f"{options.count} scripts, {lines} lines, {size / 1024:.0f} KiB, {sum(len(r['facts']) for r in rows)} facts"
+        )
         print(f"read: best {min(times):.2f} s, median {statistics.median(times):.2f} s")
         started = time.perf_counter()
         command = [sys.executable, "-m", "doctor", "scan", name, "--offline", "--format", "json"]

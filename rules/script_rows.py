@@ -47,7 +47,8 @@ def on_tensorflow(case: Case, row: Row) -> bool:
 
 def facts(row: Row, *what: str) -> Iterator[Row]:
     """The facts of a script of these kinds."""
-    for fact in row.get("facts") or ():
+    rows = row.get("facts")
+    for fact in rows if isinstance(rows, (list, tuple)) else ():
         if isinstance(fact, dict) and fact.get("what") in what:
             yield fact
 

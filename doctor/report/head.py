@@ -249,7 +249,8 @@ def _determinism(case: Case, _findings: Sequence[Finding]) -> Said:
         return _none("no script that trains was found")
     names = ", ".join(dict.fromkeys(str(row.get("path")) for row in trains[:2]))
     more = f" and {len(trains) - 2} more" if len(trains) > 2 else ""
-    said = {fact.get("what") for row in trains for fact in row.get("facts") or () if isinstance(fact, dict)}
+    every = [row["facts"] for row in trains if isinstance(row.get("facts"), list)]
+    said = {str(fact.get("what")) for facts in every for fact in facts if isinstance(fact, dict)}
     words = (("seed", "seed"), ("determinism", "op determinism"))
     lacking = [word for what, word in words if f"{what}-unset" in said]
     there = [word for what, word in words if f"{what}-set" in said and word not in lacking]

@@ -9,7 +9,7 @@ from .versions import allows
 class Gone(Row, frozen=True, kw_only=True):
     """A name that is gone: `gone` tells for `keras`, `tf.keras` and `tensorflow` from which version on.
 
-    A name that begins with a dot is a method; `(lr)` behind a name an argument of it; `:file` the file that it is given.
+    A name that begins with a dot is a method; `(lr)` behind a name an argument of it; `:file` the file it is given.
     For `tf.keras` the version is that of the Keras behind it, from TensorFlow 2.16 on the installed one.
     """
 

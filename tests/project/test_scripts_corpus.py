@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from doctor.case import Case
 from doctor.catalogue import rules
 from doctor.engine import judge
 from doctor.model.wire import decode_snapshot
-from doctor.case import Case
 from doctor.project.scripts import collect_scripts
 
 CORPUS = Path(__file__).parent / "scripts_corpus"
@@ -70,8 +70,10 @@ SCRIPTS = sorted(path for path in CORPUS.iterdir() if path.suffix in (".py", ".i
 def test_the_corpus_is_large_enough() -> None:
     """At least a hundred scripts, and each rule is expected in three of them or more."""
     assert len(SCRIPTS) >= 100
-    counts = [sum(code in expected(path) for path in SCRIPTS) for code in (
-        "KD701", "KD702", "KD710", "KD711", "KD712", "KD713", "KD714", "KD715", "KD716", "KD717", "KD718")]
+    counts = [
+        sum(code in expected(path) for path in SCRIPTS)
+        for code in ("KD701", "KD702", "KD710", "KD711", "KD712", "KD713", "KD714", "KD715", "KD716", "KD717", "KD718")
+    ]
     assert min(counts) >= 3
 
 

@@ -79,7 +79,7 @@ def _read(path: Path, *, notebook: bool) -> bytes:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Python files and notebooks below a folder; not those of tests, environments and builds; links are not followed."""
+    """Python files and notebooks below a folder, not those of tests, environments and builds; no links."""
     entries = 0
     pending = [("", 0)]
     while pending:
@@ -98,9 +98,12 @@ def _walk(folder: Path) -> Iterator[str]:
             if name.endswith((".py", ".ipynb")):
                 if not name.startswith(("test_", "conftest")) and entry.is_file(follow_symlinks=False):
                     yield prefix + name
-            elif entry.is_dir(follow_symlinks=False) and name.lower() not in _TEST_FOLDERS:
-                if not discover.is_skipped(entry):
-                    deeper.append((f"{prefix}{name}/", depth + 1))
+            elif (
+                entry.is_dir(follow_symlinks=False)
+                and name.lower() not in _TEST_FOLDERS
+                and not discover.is_skipped(entry)
+            ):
+                deeper.append((f"{prefix}{name}/", depth + 1))
         if depth < _DEEPEST:
             pending += reversed(deeper)
 
@@ -142,7 +145,9 @@ def _row(script: Script, imported: list[Script]) -> dict[str, Any]:
     facts = list(script.facts)
     trains = script.trains
     if trains is not None:
-        place = {key: trains[key] for key in ("line", "column", "cell", "cell_line", "text") if key in trains}
+        place: dict[str, Any] = {
+            key: trains[key] for key in ("line", "column", "cell", "cell_line", "text") if key in trains
+        }
         flags = {**{name: row for one in reversed(imported) for name, row in one.flags.items()}}
         flags.update({name: row for name, row in script.flags.items() if not row["unused"]})
         facts.insert(0, {"what": "trains", **place, "how": trains["how"]})

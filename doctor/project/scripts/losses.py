@@ -31,7 +31,9 @@ _CROSSENTROPIES = CATEGORICAL | {"binary_crossentropy"}
 # Where from_logits stands among the positional arguments: of the classes, and of the functions.
 _PLACE_OF_LOGITS = {True: 0, False: 2}
 # Activations that give no probabilities.
-_NO_PROBABILITIES = frozenset({"linear", "relu", "tanh", "elu", "selu", "gelu", "leaky_relu", "swish", "silu", "softplus"})  # fmt: skip
+_NO_PROBABILITIES = frozenset(
+    {"linear", "relu", "tanh", "elu", "selu", "gelu", "leaky_relu", "swish", "silu", "softplus"}
+)
 _ACTIVATIONS = _NO_PROBABILITIES | {"sigmoid", "softmax"}
 
 
@@ -108,9 +110,9 @@ def check_compile(run: Run, model: Model, value: Value | None, node: ast.AST) ->
             return
     elif isinstance(value, Mapping):
         named = {end.name: end for end in ends if end is not None and end.name}
-        for name, one in value.items.items():
+        for name, given in value.items.items():
             if name in named:
-                _check(run, named[name], loss_of(one), node)
+                _check(run, named[name], loss_of(given), node)
         return
     else:
         values = [value] * len(ends)

@@ -117,7 +117,8 @@ class Model(Value):
 
     ``change``: where it was changed since ``compile`` (``change_own``: the model as a whole); ``used_in``: how often it
     became a part of another; ``branch``: how deep in branches it was built; ``kept``: put away in a list, to be used
-    later; ``order``: when it was built, 0 where its weights are not drawn; ``attributes_training``: of a ready-made one, whether it behaves differently in training.
+    later; ``order``: when it was built, 0 where its weights are not drawn; ``attributes_training``: of a ready-made
+    one, whether it behaves differently in training.
     """
 
     kind: str
