@@ -68,7 +68,7 @@ class ChildNvml:
 def loader_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment in which NVML speaks of the host's driver.
 
-    NVML asks the libcuda that the loader finds for the newest CUDA; cuda-compat's would answer for itself instead of for
+    NVML asks the libcuda that the loader finds for the newest CUDA; cuda-compat would answer for itself, not for
     the driver, so its folders leave LD_LIBRARY_PATH. The driver's folders that a loader may not know are appended.
     """
     folders = [folder for folder in environ.get("LD_LIBRARY_PATH", "").split(":") if folder]

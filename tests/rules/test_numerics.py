@@ -116,7 +116,7 @@ class TestHardware:
             "aarch64",
             "models without flags",
             "one model",
-        ],  # fmt: skip
+        ],
     )
     def test_cpus_and_onednn(self, a: dict[str, Any], b: dict[str, Any], expected: set[str]) -> None:
         """oneDNN is on by itself only on CPUs with the features it wants; vector units count, other features do not."""
