@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ BUSY_SECONDS = 30.0
 APPLICATION_ID = 0x6B646F63  # "kdoc", in the header of our SQLite files
 _MIGRATION_LOCK = 0x6B646F63
 _WRITES = {"kdoctor_writes": True}
+_MIGRATING = threading.Lock()  # Alembic keeps the context of a migration in a global
 
 
 class Store:
@@ -158,9 +161,11 @@ def _sqlite(path: Path, *, write: bool) -> Engine:
 def _make_file(path: Path, *, write: bool) -> None:
     """The file and its folder, readable by their owner alone: a history names hosts, paths and versions."""
     if path.is_dir():
-        raise IsADirectoryError(21, "is a folder")
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
     if not write and not path.exists():
         raise StoreError(f"history {path}: is not there yet; record a run with --record")
+    if write and path.exists() and not all(os.access(one, os.W_OK) for one in (path, path.parent)):
+        raise PermissionError(errno.EROFS, "is read-only")
     if write and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -173,7 +178,9 @@ def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     try:
         for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
-        if os.access(path, os.W_OK):
+        # Nothing is changed in a file before it is known to be ours.
+        ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        if ours and os.access(path, os.W_OK):
             _use_wal(connection)
     except BaseException:
         connection.close()
@@ -228,6 +235,7 @@ def _bring_up_to_date(store: Store, engine: Engine, *, write: bool) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         migrate(connection, store.place)
+    engine.dispose()  # the next connections know the file for ours, and use a write-ahead log
 
 
 def _parent(place: Place) -> Path:
@@ -260,7 +268,7 @@ def migrate(connection: Connection, place: Place, to: str = HEAD) -> None:
     def steps(revision: Any, _: Any) -> Any:
         return scripts._upgrade_revs(to, revision)
 
-    with EnvironmentContext(config, scripts, fn=steps) as context:
+    with _MIGRATING, EnvironmentContext(config, scripts, fn=steps) as context:
         context.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=True)
         context.run_migrations()
     if connection.dialect.name == "sqlite":

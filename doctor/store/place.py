@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -42,6 +43,17 @@ class Place(msgspec.Struct, frozen=True):
         for secret in {password, unquote(password)} if password else ():
             text = text.replace(secret, "…")
         return text.replace(self.url, str(self)) if self.url else text
+
+
+def check_library() -> None:
+    """Say what to install where the database library is not there.
+
+    Raises:
+        StoreError: it is not.
+    """
+    for name in ("sqlalchemy", "alembic"):
+        if importlib.util.find_spec(name) is None:
+            raise StoreError(f"the history needs {name}: pip install 'keras-doctor[history]'")
 
 
 def find_place(settings: Settings, environ: Mapping[str, str]) -> Place:
