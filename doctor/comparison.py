@@ -21,6 +21,7 @@ from doctor.errors import DoctorError
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import load_snapshot
+from doctor.report.verdicts import short_digest
 from doctor.scan import Request, look_at
 from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target, parse
@@ -147,9 +148,17 @@ def _kind(path: Path) -> str | None:
 
 
 def _names(targets: list[Target]) -> list[str]:
-    """Short names for the two sides: a file's stem where it tells them apart."""
-    short = [Path(t.name).stem if t.kind == "snapshot" else str(t) for t in targets]
+    """Short names for the two sides: a file's stem, twelve figures of a digest, where that tells them apart."""
+    short = [_short(target) for target in targets]
     if short[0] != short[1]:
         return short
     full = [str(t) for t in targets]
     return full if full[0] != full[1] else [f"{full[0]} (a)", f"{full[1]} (b)"]
+
+
+def _short(target: Target) -> str:
+    if target.kind == "snapshot":
+        return Path(target.name).stem
+    if target.kind == "image":
+        return short_digest(target.name)
+    return str(target)

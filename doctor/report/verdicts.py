@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from doctor.model.report import CaseRow, Report
 from doctor.report.context import Area
 
@@ -11,7 +13,12 @@ _MOST = 6
 
 def areas(report: Report) -> list[Area]:
     """One line a case: its verdict, the codes of what stands against it, and what its canary came to."""
-    return [Area(_MARKS.get(row.verdict, "none"), row.subject, f" {_text(row)}") for row in report.cases]
+    return [Area(_MARKS.get(row.verdict, "none"), short_digest(row.subject), f" {_text(row)}") for row in report.cases]
+
+
+def short_digest(name: str) -> str:
+    """An image's name with twelve figures of its digest, as engines show it."""
+    return re.sub(r"@sha256:([0-9a-f]{12})[0-9a-f]{52}$", r"@sha256:\1", name)
 
 
 def _text(row: CaseRow) -> str:
