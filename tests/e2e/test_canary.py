@@ -27,6 +27,7 @@ from .canary_patches import write_patch
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
+CPU_FLAGS = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
 RELEASE = re.compile(r"\d+\.\d+(\.\d+)?(-[\w.]+)?")
 
 
@@ -109,6 +110,17 @@ def test_onednn_switched_off_is_rounding(environments: Environments) -> None:
     told = compare_records(environments.record(name), environments.run(name, TF_ENABLE_ONEDNN_OPTS="0"))
     assert told["class"] == "rounding"
     assert told["causes"][0]["suspects"] == ["TF_ENABLE_ONEDNN_OPTS unset → 0"]
+
+
+@pytest.mark.skipif("avx512f" not in CPU_FLAGS, reason="a smaller instruction set is emulated on a CPU with AVX-512")
+def test_a_smaller_instruction_set_emulated_is_rounding(environments: Environments) -> None:
+    """oneDNN held to AVX2 (an emulation of another CPU, not one): rounding at most, the variable the suspect."""
+    name = environments.usual[-1]
+    told = compare_records(environments.record(name), environments.run(name, ONEDNN_MAX_CPU_ISA="AVX2"))
+    assert told["class"] in ("bitwise", "rounding")
+    assert told["accuracy"]["label"] == "equivalent"
+    if told["class"] == "rounding":
+        assert told["causes"][0]["suspects"] == ["ONEDNN_MAX_CPU_ISA unset → AVX2"]
 
 
 def test_threads_and_hash_seeds_change_nothing(environments: Environments) -> None:
