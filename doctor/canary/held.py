@@ -25,10 +25,11 @@ _CLASSES = ("default-changed", "unexplained", "seed-ignored", "not-comparable", 
 
 @dataclass
 class Held:
-    """What the canaries came to. ``drifts``: by subject; ``ran``: every canary that was to run did."""
+    """What the canaries came to. ``drifts`` and ``records``: by subject; ``ran``: every canary that was to run did."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     drifts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
     parts: dict[str, Any] = field(default_factory=dict)
     unmet: list[Note] = field(default_factory=list)
     ran: bool = False
@@ -91,6 +92,7 @@ def _hold_one(
         sides = Side("the reference", record=reference), Side(name, runner=runner)
         found = drift_between(*sides, options, settings.tolerance, watch)
         record, drift = found.b, with_series(found)
+    held.records[name] = record
     parts = judged(record, (), name, settings, reference=reference, drift=drift)
     held.outcomes += [outcome for _, outcome in parts.pop("judged")]
     parts.pop("unmet", None)

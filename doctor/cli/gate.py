@@ -84,6 +84,7 @@ def gate(
     if held.wanted(settings):
         named = [(word, one.subject.name) for word, one in zip(found.words, found.software, strict=True)]
         canaries = held.hold(named, settings, options, where, watch)
+    session.canaries = canaries.records
     verdicts = judge_all(found, settings, session.today, ("canary",) if canaries.ran else ())
     session.finish(
         verdicts.judged,

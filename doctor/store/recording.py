@@ -134,7 +134,7 @@ def _entry(
         verdict=verdict,
         exit_code=report.exit_code,
         host=_host(snapshot),
-        drift=_drift(report.drift),
+        drift=_drift_of(kind, report, snapshot.subject.name, record),
         findings=tuple(findings),
         tags=tuple(tags),
         **of_record,
@@ -148,6 +148,14 @@ def _with_image(snapshot: Snapshot, record: Record | None) -> Snapshot:
         return snapshot
     image = msgspec.structs.replace(snapshot.software.image, digest=digest)
     return msgspec.structs.replace(snapshot, software=msgspec.structs.replace(snapshot.software, image=image))
+
+
+def _drift_of(kind: str, report: Report, subject: str, record: Record | None) -> Drift:
+    """The drift of one subject: the gate has one for each, the others have one in all."""
+    rows = [row for row in report.cases or () if row.subject == subject and row.drift is not None]
+    if rows:
+        return Drift(rows[0].drift, rows[0].accuracy)
+    return _drift(report.drift) if kind == "compare" or record is not None else Drift()
 
 
 def _drift(drift: Mapping[str, Any] | None) -> Drift:
