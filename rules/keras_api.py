@@ -15,6 +15,8 @@ from .tables.versions import at_least
 from .tables.versions import version as version_of
 
 _LEGACY = ("1", "true")
+_SINCE_2 = {"tensorflow": ">=2.0"}
+_MANY = 3  # names of TensorFlow 1 in one script: it was written for that
 
 
 @rule("KD715", "api-removed", Severity.WARNING, would_help="kdoctor scan --python PYTHON")
@@ -39,6 +41,7 @@ def api_removed(case: Case) -> Iterator[Finding]:
     Use what the finding names, or pin the Keras that the script was written for.
 
     ## How it is judged
+    Once a script and name; a script with several names of TensorFlow 1 gets one finding for all of them.
     Against the Keras and TensorFlow that are installed, else against those that the project pins exactly. What stands
     behind `except ImportError`, or behind a test of the version, was thought of and is not judged.
 
@@ -59,10 +62,30 @@ def api_removed(case: Case) -> Iterator[Finding]:
             missing = gone(name, home, version)
             if missing is not None:
                 found.setdefault(name, []).append({**fact, "_home": home, "_version": version, "_row": missing})
-        for places in found.values():
-            yield _finding(row, places)
+        of_one = {name for name in found if name.startswith("tensorflow.") and found[name][0]["_row"].gone == _SINCE_2}
+        if len(of_one) >= _MANY:
+            yield _of_another_age(row, [found[name][0] for name in found if name in of_one])
+        for name, places in found.items():
+            if name not in of_one or len(of_one) < _MANY:
+                yield _finding(row, places)
     if not looked and any(True for row in scripts(case) for _ in facts(row, "api")):
         raise Unknown("software.keras.version", "not known, and the project pins none")
+
+
+def _of_another_age(row: Row, places: list[Row]) -> Finding:
+    """One finding for a script that was written for TensorFlow 1, not one for each of its names."""
+    names = [places[n]["_row"].name.replace("tensorflow.", "tf.", 1) for n in range(len(places))]
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return finding(
+        row,
+        {**places[0], "what": "api"},
+        f"{where(row, places[0])} is written for TensorFlow 1: {', '.join(names[:_MANY])}{more} are not in TensorFlow"
+        f" {places[0]['_version']}",
+        effect="the script fails there",
+        fix="import tensorflow.compat.v1 as tf and tf.disable_v2_behavior(), or tf_upgrade_v2 and a rewrite",
+        thing="tensorflow 1",
+        likely=0.6,
+    )
 
 
 def _home(name: str, fact: Row, row: Row) -> str:

@@ -183,6 +183,15 @@ def test_one_finding_a_name() -> None:
     assert found[0].message == "train.py: lr= of optimizers is not taken by Keras 3.15.1 (also line 9)"
 
 
+def test_a_script_for_tensorflow_1_gets_one_finding() -> None:
+    """Three names of TensorFlow 1 or more are one fault: the script is of another age."""
+    names = ("tensorflow.placeholder", "tensorflow.Session", "tensorflow.log", "tensorflow.layers")
+    (found,) = compute("KD715", project(*(api(name, None) for name in names), software=KERAS3)).findings
+    assert found.message == (
+        "train.py is written for TensorFlow 1: tf.placeholder, tf.Session, tf.log and 1 more are not in TensorFlow 2.21.0"
+    )
+
+
 def test_the_list_of_watched_names_is_that_of_the_table() -> None:
     """What the reader notes is what the table knows: neither has a name that the other lacks."""
     from doctor.rules.tables.keras_api import names

@@ -85,7 +85,7 @@ def kind(name: str) -> str:
     full = canonical(name)
     parts = full.split(".")
     if parts[0] != "keras" or len(parts) == 1:
-        return full.removeprefix("tensorflow.compat.v1.") if full.startswith("tensorflow.compat.v1.") else full
+        return full.replace("tensorflow.compat.v1.", "tensorflow.", 1)
     last = parts[-1]
     if last in _MODELS and parts[1] in (last, "models", "engine"):
         return _MODELS[last]
