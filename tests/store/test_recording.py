@@ -12,14 +12,16 @@ from doctor.canary.record import encode_record
 from doctor.canary.runs import snapshot_of
 from doctor.case import Case
 from doctor.changes import changes
+from doctor.model.report import CaseRow
 from doctor.store import tables
 from doctor.store.entry import Metric, bare_name, content_hash, environment_document
 from doctor.store.opening import Store, open_store
-from doctor.store.place import Place, StoreError
+from doctor.store.place import Place, StoreError, check_library
 from doctor.store.reading import load_record_of, load_run, load_snapshot_of
 from doctor.store.recording import record_canary, record_report, report_entries
 from doctor.store.upkeep import check, counts
 from doctor.store.writing import write_entries
+from tests.canary import records
 from tests.store import runs
 
 
@@ -175,3 +177,32 @@ def test_tables_hold_what_a_tool_can_query(store: Store) -> None:
     assert set(tables.metadata.tables) == {
         f"kdoctor_{name}" for name in ("environments", "documents", "runs", "epochs", "findings", "tags", "references")
     }
+
+
+def test_the_gate_keeps_each_subjects_own_drift_and_record(place: Place) -> None:
+    """Two images, one of which drifts: each run has its own record and verdict on accuracy."""
+    cases = (CaseRow("a", drift="bitwise", accuracy="equivalent"), CaseRow("b", drift="unexplained", accuracy="drift"))
+    report = runs.report("a", "b", cases=cases, drift={"class": "unexplained", "accuracy": {"label": "drift"}})
+    canaries = {"a": runs.canary(0), "b": runs.canary(0, shift=-0.1)}
+    numbers = record_report(place, "gate", report, [runs.environment("a"), runs.environment("b")], canaries)
+    with open_store(place) as store:
+        told = [load_run(store, number) for number in numbers]
+    assert [run["drift_label"] for run in told] == ["equivalent", "drift"]
+    assert told[0]["accuracy"] - told[1]["accuracy"] == pytest.approx(0.1)
+
+
+def test_the_digest_of_the_image_that_a_canary_ran_in_is_kept(place: Place) -> None:
+    """Where only the record knows it."""
+    raw = records.document()
+    raw["environment"]["image_digest"] = runs.DIGEST
+    record = runs.canary(document=raw)
+    number = record_canary(place, record, snapshot_of(record, "image:app"))
+    with open_store(place) as store:
+        assert load_run(store, number)["environment"]["image_digest"] == runs.DIGEST
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(StoreError, match="pip install"):
+        check_library()

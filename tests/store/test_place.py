@@ -1,0 +1,68 @@
+"""Where the history is kept, and that nothing that is shown holds a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doctor.errors import UsageError
+from doctor.settings import Settings
+from doctor.store.place import Place, find_place
+
+
+def test_by_default_it_lies_in_the_users_data_folder() -> None:
+    """XDG_DATA_HOME, else below HOME; without either it is asked for."""
+    assert find_place(Settings(), {"XDG_DATA_HOME": "/data"}).path == Path("/data/kdoctor/history.db")
+    assert find_place(Settings(), {"HOME": "/home/ann"}).path == Path("/home/ann/.local/share/kdoctor/history.db")
+    with pytest.raises(UsageError, match="KDOCTOR_HISTORY"):
+        find_place(Settings(), {})
+
+
+def test_a_database_wins_over_a_file() -> None:
+    """The user's address over the project's file; an empty one is none."""
+    both = Settings(database="postgresql://ann@db/x", history="h.db")
+    assert find_place(both, {}).url == "postgresql+psycopg://ann@db/x"
+    assert find_place(Settings(database="", history="h.db"), {}).path == Path("h.db")
+    assert find_place(Settings(database="sqlite:////data/h.db"), {}).path == Path("/data/h.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:s3cret@db:5432/x",
+        "postgres://ann:s3cret@db/x?sslmode=require",
+        "postgresql+psycopg://ann:s3cret@db/x",
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str) -> None:
+    """Nor with the options behind it."""
+    place = find_place(Settings(database=url), {})
+    assert "s3cret" not in str(place)
+    assert str(place).startswith("postgresql://ann@db")
+    assert "s3cret" not in place.without_secrets(f"cannot connect to {place.url} with s3cret")
+
+
+def test_an_escaped_password_is_taken_out_of_errors_in_both_forms() -> None:
+    """As it was written, and as the server would name it."""
+    place = Place(url="postgresql+psycopg://ann:a%2Fb%40c@db/x")
+    assert place.without_secrets("a%2Fb%40c or a/b@c") == "… or …"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://ann:s3cret@db/x",
+        "s3cret",
+        "postgresql://ann:s3cret@db:port/x",
+        "postgresql://db/x?user=ann&password=s3cret",
+        "sqlite://s3cret",
+        "http://s3cret@db/x",
+    ],
+)
+def test_other_addresses_are_refused_without_being_shown(url: str) -> None:
+    """The variable is named, what would do is said; the address may hold a password and is not repeated."""
+    with pytest.raises(UsageError) as caught:
+        find_place(Settings(database=url, origins={"database": "KDOCTOR_DB_URL"}), {})
+    assert "KDOCTOR_DB_URL" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
