@@ -188,7 +188,8 @@ def test_a_script_for_tensorflow_1_gets_one_finding() -> None:
     names = ("tensorflow.placeholder", "tensorflow.Session", "tensorflow.log", "tensorflow.layers")
     (found,) = compute("KD715", project(*(api(name, None) for name in names), software=KERAS3)).findings
     assert found.message == (
-        "train.py is written for TensorFlow 1: tf.placeholder, tf.Session, tf.log and 1 more are not in TensorFlow 2.21.0"
+        "train.py is written for TensorFlow 1: tf.placeholder, tf.Session, tf.log and 1 more"
+        " are not in TensorFlow 2.21.0"
     )
 
 
