@@ -185,7 +185,7 @@ def test_interrupted_canaries_leave_nothing_behind(number: int, python: Path, tm
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- a background job has it ignored
     )
-    for _ in range(300):
+    for _ in range(1800):
         if list(scratch.glob("kdoctor-canary-*")):
             break
         time.sleep(0.05)
