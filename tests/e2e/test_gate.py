@@ -186,7 +186,7 @@ def test_interrupted_canaries_leave_nothing_behind(number: int, python: Path, tm
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- a background job has it ignored
     )
     for _ in range(1800):
-        if list(scratch.glob("kdoctor-canary-*")):
+        if list(scratch.glob("kdoctor-*")):
             break
         time.sleep(0.05)
     else:
@@ -214,6 +214,6 @@ def _processes_of(scratch: Path) -> list[int]:
                 told = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if f"TMPDIR={scratch}/kdoctor-canary-".encode() in told:
+            if f"TMPDIR={scratch}/kdoctor-".encode() in told:
                 found.append(int(entry.name))
     return found
