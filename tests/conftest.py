@@ -26,7 +26,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     return home
 
 
-_TEST_SWITCHES = {"KDOCTOR_E2E", "KDOCTOR_TF_ENVS", "KDOCTOR_TEST_PYTHONS"}
+_TEST_SWITCHES = {"KDOCTOR_E2E", "KDOCTOR_E2E_CACHE", "KDOCTOR_GPU_PYTHON", "KDOCTOR_TF_ENVS", "KDOCTOR_TEST_PYTHONS"}
 _REAL_HOME = Path.home()
 
 

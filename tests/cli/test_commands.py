@@ -172,7 +172,15 @@ def test_interrupt_ends_with_130(tmp_path: Path) -> None:
     slow.chmod(0o755)
     command = [sys.executable, "-m", "doctor", "scan", "--python", str(slow)]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    child = subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        env=env,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
     for _ in range(100):
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip():
             break
