@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -179,7 +180,7 @@ def test_interrupt_ends_with_130(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- else a background job's way
     )
     for _ in range(100):
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip():
@@ -189,8 +190,15 @@ def test_interrupt_ends_with_130(tmp_path: Path) -> None:
     _, stderr = child.communicate(timeout=30)
     assert child.returncode == 130
     assert "Traceback" not in stderr
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    stat = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
+    for _ in range(50):  # killed at once; whoever adopts it takes a moment to reap it
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.1)
+                continue
+        break
+    else:
+        pytest.fail("the interpreter is still running")
 
 
 def test_rule_prints_the_page() -> None:
