@@ -18,6 +18,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.-=*#%@"
 _BLUE, _ORANGE = "#0072b2", "#d55e00"  # told apart by all kinds of colour vision; the marks differ, too
 _MOST_SERIES = 12
+_MOST_MARKS = 1000
 _STYLE = {"svg.fonttype": "none", "font.family": ["DejaVu Sans"], "text.parse_math": False, "path.simplify": True}
 
 
@@ -79,8 +80,8 @@ def draw(
 def _draw_series(axes: Axes, series: Series, drifts: Sequence[tuple[Step, dict[str, Any]]], tolerance: float) -> None:
     points = series.points
     moments: list[Any] = [point.ran_at for point in points]
-    marks = "." if len(points) <= 1000 else ","
-    axes.plot(moments, [p.accuracy for p in points], marks, linestyle="-", linewidth=0.8, color=_BLUE, markersize=4)
+    mark = "." if len(points) <= _MOST_MARKS else ""  # in SVG each mark is an element of its own
+    axes.plot(moments, [p.accuracy for p in points], marker=mark, linewidth=0.8, color=_BLUE, markersize=4)
     for begin, end, level in _levels(series, [step for step, _ in drifts]):
         axes.fill_between([begin, end], level - tolerance, level + tolerance, color=_BLUE, alpha=0.12, linewidth=0)
     for number, (step, _) in enumerate(drifts, 1):

@@ -9,7 +9,6 @@ import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
 VERSION_TABLE = "kdoctor_schema"
@@ -39,7 +38,21 @@ class Utc(sa.types.TypeDecorator[datetime.datetime]):
         return moment
 
 
-Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+class Json(sa.types.TypeDecorator[Any]):
+    """Plain data; on PostgreSQL in the form that can be asked into."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        """The type of this database."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(sa.JSON())
+        from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 -- 50 ms that SQLite can do without
+
+        return dialect.type_descriptor(JSONB())
+
+
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 environments = sa.Table(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from doctor import __version__
@@ -112,6 +111,10 @@ def _environment_id(connection: Connection, row: dict[str, Any]) -> int:
 def _insert_new(connection: Connection, table: sa.Table, row: dict[str, Any]) -> None:
     """Insert a row that is named by its content, unless somebody did already."""
     if connection.dialect.name == "postgresql":
-        connection.execute(postgresql.insert(table).values(row).on_conflict_do_nothing(index_elements=["sha256"]))
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 -- 50 ms that SQLite can do without
+
+        connection.execute(insert(table).values(row).on_conflict_do_nothing(index_elements=["sha256"]))
     else:
-        connection.execute(sqlite.insert(table).values(row).on_conflict_do_nothing(index_elements=["sha256"]))
+        from sqlalchemy.dialects.sqlite import insert as insert_or_ignore  # noqa: PLC0415 -- as above
+
+        connection.execute(insert_or_ignore(table).values(row).on_conflict_do_nothing(index_elements=["sha256"]))
