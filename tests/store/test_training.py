@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -186,14 +184,14 @@ def test_a_training_can_be_tied_to_an_image_by_its_digest(store: Store, tmp_path
 
 @pytest.mark.e2e
 def test_an_mlflow_run_is_read_and_runs_are_copied_there(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: Callable[[str], NoReturn]
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through MLflow's own client, into a tracking store of its own; what is there already is not copied again."""
     try:
         import mlflow
         from mlflow.tracking import MlflowClient
     except ImportError:
-        lacking("MLflow's client is not installed (pip install 'keras-doctor[mlflow]')")
+        pytest.skip("MLflow's client is not installed (pip install 'keras-doctor[mlflow]')")
     from doctor.store.exporting import to_mlflow
     from doctor.store.reading import Filter
 
