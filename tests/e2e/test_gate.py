@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -105,7 +106,9 @@ def test_a_canary_that_crashes_leaves_the_gate_incomplete(project: Path, python:
 
 def test_an_interpreter_without_tensorflow_leaves_the_gate_incomplete(project: Path) -> None:
     """There is nothing to run: exit 3, one clear note."""
-    code, report = gate(project, Path(sys.executable))
+    empty = project.parent / "empty"
+    venv.create(empty)
+    code, report = gate(project, empty / "bin" / "python")
     assert (code, report["verdict"]) == (3, "incomplete")
     assert [note["what"] for note in report["notes"]].count("canary") == 1
 
