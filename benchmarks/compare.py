@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 from scan import measure
 
@@ -28,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     doctor = [sys.executable, "-m", "doctor"]
     with tempfile.TemporaryDirectory() as folder:
-        env = dict(os.environ)
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 
         def seconds(*arguments: str, runs: int = 1) -> float:
             return measure([*doctor, *arguments], runs, env, folder)[0] / 1000

@@ -22,13 +22,19 @@ SNAPSHOTS = 400
 
 
 def measure(command: list[str], runs: int, env: dict[str, str], cwd: str) -> tuple[float, float]:
-    """Median wall time in ms and peak memory in MiB; the exit code says nothing here (findings make it 1)."""
+    """Median wall time in ms and peak memory in MiB; a command that fails without a word on stdout ends the benchmark.
+
+    The exit code alone says nothing: findings make it 1.
+    """
     times, peak = [], 0.0
     env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for run in range(runs + 1):
-        started = time.perf_counter()
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, cwd=cwd)
-        _, _, usage = os.wait4(child.pid, 0)
+        with tempfile.TemporaryFile() as said:
+            started = time.perf_counter()
+            child = subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL, env=env, cwd=cwd)
+            _, status, usage = os.wait4(child.pid, 0)
+            if status != 0 and said.tell() == 0:
+                raise SystemExit(f"{' '.join(command)}: failed without a result, nothing was measured")
         if run == 0:
             continue  # compiled files are written once in an installation's life
         times.append((time.perf_counter() - started) * 1000)
