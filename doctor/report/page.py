@@ -58,13 +58,23 @@ def rule_data(rule: Rule) -> dict[str, Any]:
     }
 
 
-def rules_table(rules: Iterable[Rule]) -> str:
-    """The rules as a Markdown table, as README and documentation show it; ends with a newline."""
+def rules_table(rules: Iterable[Rule], pages: str = "") -> str:
+    """The rules as a Markdown table, each code a link into the folder ``pages``; ends with a newline."""
     rows = ["| code | name | default | finds |", "| --- | --- | --- | --- |"]
     for rule in rules:
         summary = rule.summary.removesuffix(".").replace("|", "\\|")
-        rows.append(f"| {rule.code} | {rule.name} | {rule.severity.value} | {summary} |")
+        rows.append(f"| [{rule.code}]({pages}{rule.code}.md) | {rule.name} | {rule.severity.value} | {summary} |")
     return "\n".join(rows) + "\n"
+
+
+def rule_markdown(rule: Rule) -> str:
+    """A rule's page as a Markdown file of its own, beside those of the rules that it follows from."""
+    parts = [f"# {rule.code} {rule.name}", f"Default severity: {rule.severity.value}.", rule.page.strip()]
+    if rule.follows:
+        parts.append("Follows from: " + ", ".join(f"[{code}]({code}.md)" for code in rule.follows))
+    if rule.would_help:
+        parts.append(f"Where it is skipped, this helps: {rule.would_help}")
+    return "\n\n".join(parts) + "\n"
 
 
 def _blocks(page: str) -> Iterator[list[str]]:

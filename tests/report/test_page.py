@@ -48,6 +48,23 @@ def test_the_table_is_markdown() -> None:
     assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
 
 
+def test_a_page_of_its_own_leads_to_the_rules_it_follows_from() -> None:
+    """The Markdown file has the rule's text as it stands, under its code and name, and links to its causes."""
+    rule = catalogue.find("KD102")
+    text = page.rule_markdown(rule)
+    assert text.startswith("# KD102 driver-too-old\n\nDefault severity: error.\n\n" + rule.summary)
+    assert rule.page.strip() in text
+    assert "[KD103](KD103.md)" in text
+
+
+def test_every_page_in_the_repository_is_current() -> None:
+    """README, the index and a page for each rule, as the check in CI sees them."""
+    script = [sys.executable, str(ROOT / "maintenance" / "update_docs.py"), "--check"]
+    run = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert len(list((ROOT / "docs" / "rules").glob("KD*.md"))) == len(catalogue.rules())
+
+
 def test_the_table_is_put_between_its_markers(tmp_path: Path) -> None:
     """--check finds a stale document, --write mends it and touches nothing else; without markers it is an error."""
     script = [sys.executable, str(ROOT / "maintenance" / "update_docs.py")]
