@@ -15,6 +15,7 @@ import msgspec
 
 from doctor.errors import DocumentError
 from doctor.model.facts import NOT_KNOWN, Facts, Missing
+from doctor.model.prepared import prepared
 from doctor.model.snapshot import SCHEMA, Snapshot
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -94,7 +95,7 @@ def decode_snapshot(raw: dict[str, Any], origin: str = "snapshot") -> Snapshot:
     dropped: set[str] = set()
     for _ in range(MAX_MISTAKES):
         try:
-            snapshot = msgspec.convert(raw, Snapshot, strict=True)
+            snapshot = msgspec.convert(raw, prepared(Snapshot), strict=True)
             break
         except msgspec.ValidationError as error:
             place, why = _mistake(error)
