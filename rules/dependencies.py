@@ -266,7 +266,7 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
                 confidence=Confidence.MEDIUM,
                 effect=row.symptom,
                 fix=reqs.install(case, f"{name}{row.works}", package=package),
-                verify=IMPORT,
+                verify=IMPORT if row.fatal else "kdoctor scan --select KD309",
                 evidence=evidence(case, tensorflow or "software.tensorflow.version", package),
                 likely=0.6,
                 thing=f"tensorflow,{name}",
