@@ -55,12 +55,32 @@ class Location(Row, frozen=True, omit_defaults=True):
     text: str | None = None
 
 
+class Change(Row, frozen=True, omit_defaults=True):
+    """What would mend a finding mechanically, as a rule can say it: without the bytes of a file.
+
+    ``kind`` and what the others then mean: ``requirement`` (in place of the requirement ``name`` at the finding's
+    location stands ``value``), ``bound`` (every request for ``name`` that allows the installed version gets the
+    specifier ``value``), ``argument`` (calls that the script passes ``name``, as KD715 names it, pass ``value``),
+    ``method`` (the same of a method), ``keyword`` (the call at the location gets ``name=value``), ``seed`` (the script
+    sets it before it builds anything), ``environment`` (the variable ``name`` is set to ``value`` where the project
+    configures TensorFlow), ``digest`` (the image ``name`` gets this digest). ``why``: where the value comes from.
+    ``mends`` False: the finding stays until a command is run as well.
+    """
+
+    kind: str
+    name: str
+    value: str
+    why: str = ""
+    mends: bool = True
+
+
 class Finding(Row, frozen=True):
     """One thing that is wrong.
 
     A rule fills in what it knows (``message`` first); the engine adds code, name, severity, subject and machine.
     ``severity`` set by a rule may only be lower than the rule's default. ``thing``: what is concerned (an image, a
-    package, a soname); it enters the fingerprint. ``likely``: how likely this is the root cause, 0 to 1.
+    package, a soname); it enters the fingerprint. ``likely``: how likely this is the root cause, 0 to 1. ``change``:
+    what would mend it, where that is mechanical; a key that is absent where it is not.
     """
 
     message: str
@@ -79,6 +99,7 @@ class Finding(Row, frozen=True):
     caused_by: tuple[str, ...] = ()
     likely: float = 0.5
     thing: str = ""
+    change: Change | msgspec.UnsetType = msgspec.UNSET
 
     def identity(self) -> str:
         """SHA-256 over what stays the same between two runs: never a line, a version, the message or a digest."""
@@ -175,11 +196,57 @@ class LogRemark(Row, frozen=True):
     harmless: bool
 
 
+class Replacement(Row, frozen=True):
+    """``text`` in place of what stands from ``line``, ``column`` to before ``end_line``, ``end_column``; all from 1."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+class Fix(Row, frozen=True):
+    """A finding's fix: an edit of a file of the project, or a command.
+
+    ``kind``: edit or command. ``safety``: ``safe`` (``--write`` applies it) or ``manual`` (somebody has to decide or to
+    act), with its ``reason``. An edit that is not made is manual and has no replacements.
+    """
+
+    code: str
+    fingerprint: str
+    subject: str
+    kind: str
+    safety: str
+    reason: str
+    path: str | None = None
+    line: int | None = None
+    replacements: tuple[Replacement, ...] = ()
+    command: str | None = None
+    written: bool = False
+
+
+class FileFix(Row, frozen=True):
+    """All safe edits of one file as a unified diff; ``refused``: why they were not written though that was asked."""
+
+    path: str
+    diff: str
+    written: bool = False
+    refused: str | None = None
+
+
+class Fixes(Row, frozen=True):
+    """What ``scan --fix`` offers, or did: a row for each fix, and the files that the safe edits change."""
+
+    rows: tuple[Fix, ...] = ()
+    files: tuple[FileFix, ...] = ()
+
+
 class Report(Row, frozen=True):
     """One document of kind ``kdoctor/report``.
 
     ``cases``: the gate's verdicts, one for each subject on each machine. ``denied``: codes of the rules whose findings
-    fail the run whatever their severity.
+    fail the run whatever their severity. ``fixes``: only where they were asked for; else the key is absent.
     """
 
     kind: str = "kdoctor/report"
@@ -203,3 +270,4 @@ class Report(Row, frozen=True):
     verdict: str = "pass"
     incomplete: bool = False
     exit_code: int = 0
+    fixes: Fixes | msgspec.UnsetType = msgspec.UNSET

@@ -9,7 +9,9 @@ from typing import Any
 __all__ = ["collect_project"]
 
 
-def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[str, Any]:
+def collect_project(
+    folder: Path, build_args: Mapping[str, str] | None = None, texts: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The ``project`` section of a snapshot (contract, section 2), read from the files of a folder.
 
     Nothing is executed and no network is used. Besides ``images``, ``requirements`` and ``lock_files`` it holds
@@ -20,6 +22,7 @@ def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -
     Args:
         folder: the project's folder. Paths in the result are relative to it.
         build_args: values of ``--build-arg`` for Dockerfiles.
+        texts: what files of the folder would say, by path, in place of what they do.
 
     Raises:
         NotADirectoryError: there is no such folder.
@@ -29,4 +32,4 @@ def collect_project(folder: Path, build_args: Mapping[str, str] | None = None) -
 
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: not a folder")
-    return with_lock(collect(folder, build_args), folder)
+    return with_lock(collect(folder, build_args, texts), folder)

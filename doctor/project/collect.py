@@ -26,11 +26,13 @@ _SUPPRESSION = re.compile(
 _UNTIL = re.compile(r"\(\s*until\s+(\d{4}-\d{2}-\d{2})\s*\)", re.IGNORECASE)
 
 
-def collect(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[str, Any]:
+def collect(
+    folder: Path, build_args: Mapping[str, str] | None = None, texts: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The ``project`` section of a snapshot; see :func:`doctor.project.collect_project`."""
     from doctor.project.scripts import collect_scripts  # noqa: PLC0415 (the folder's other files stand alone too)
 
-    run = _Collection(folder, dict(build_args or {}))
+    run = _Collection(folder, dict(build_args or {}), texts or {})
     for item in discover.walk(folder):
         if isinstance(item, Unreadable):
             run.found.unreadable.append(item)
@@ -38,16 +40,17 @@ def collect(folder: Path, build_args: Mapping[str, str] | None = None) -> dict[s
             run.read(item)
     run.follow_includes()
     section = run.section()
-    section["scripts"], unreadable, comments = collect_scripts(folder)
+    section["scripts"], unreadable, comments = collect_scripts(folder, texts=texts)
     section["unreadable"] += unreadable
     section["suppressions"] += comments
     return section
 
 
 class _Collection:
-    def __init__(self, folder: Path, build_args: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, build_args: Mapping[str, str], texts: Mapping[str, str]) -> None:
         self._root = folder
         self._build_args = build_args
+        self._texts = texts
         self._deadline = time.monotonic() + _MOST_SECONDS
         self.found = Found()
         self._suppressions: list[dict[str, Any]] = []
@@ -59,7 +62,7 @@ class _Collection:
         if time.monotonic() > self._deadline:
             self.found.fail(candidate.path, None, f"not looked at: {_MOST_SECONDS:g} s for the whole folder are over")
             return
-        text = discover.read(self._root, candidate)
+        text = self._texts.get(candidate.path) or discover.read(self._root, candidate)
         if isinstance(text, Unreadable):
             if candidate.kind != discover.YAML:  # some YAML file, nobody knows that it matters
                 self.found.unreadable.append(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ __all__ = ["collect_scripts"]
 
 
 def collect_scripts(
-    folder: Path, seconds: float = 20.0
+    folder: Path, seconds: float = 20.0, texts: Mapping[str, str] | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of ``project.scripts``, of ``project.unreadable`` and of ``project.suppressions`` that scripts give.
 
@@ -21,7 +22,8 @@ def collect_scripts(
     Args:
         folder: the project's folder.
         seconds: after these no further file is opened.
+        texts: what files of the folder would say, by path, in place of what they do.
     """
     from doctor.project.scripts.collect import collect  # noqa: PLC0415 (a package imported for its types stays light)
 
-    return collect(folder, seconds)
+    return collect(folder, seconds, texts or {})

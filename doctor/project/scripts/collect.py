@@ -6,7 +6,7 @@ import gc
 import os
 import posixpath
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ _TEST_FOLDERS = frozenset({"tests", "test", "testing", ".ipynb_checkpoints"})
 Rows = list[dict[str, Any]]
 
 
-def collect(folder: Path, seconds: float) -> tuple[Rows, Rows, Rows]:
+def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Rows, Rows, Rows]:
     """See :func:`doctor.project.scripts.collect_scripts`."""
     from doctor.project.collect import suppressions  # noqa: PLC0415 (it imports this)
 
@@ -41,7 +41,11 @@ def collect(folder: Path, seconds: float) -> tuple[Rows, Rows, Rows]:
                 unreadable.append(Unreadable(path, None, f"scripts from here on were not looked at: {why} are over"))
                 break
             try:
-                data = _read(folder / path, notebook=path.endswith(".ipynb"))
+                data = (
+                    texts[path].encode("utf-8", "surrogateescape")
+                    if path in texts
+                    else _read(folder / path, notebook=path.endswith(".ipynb"))
+                )
                 if not source.is_of_interest(data):
                     continue
                 text = source.notebook(data, path) if path.endswith(".ipynb") else source.script(data, path)
