@@ -12,6 +12,8 @@ from doctor.model.facts import known
 from doctor.model.snapshot import Snapshot
 
 PACKAGES = ("tensorflow", "tensorflow-cpu")
+_DRIVER = re.compile(r"\d{3}(\.\d{1,4}){0,3}")
+_PYTHON = re.compile(r"[23]\.\d{1,2}(\.\d{1,2}\w*)?")
 
 
 def wanted(
@@ -20,19 +22,26 @@ def wanted(
     """What the suggestion is for: the snapshot's facts, with what the user named in their place.
 
     Raises:
-        UsageError: a GPU whose compute capability the tables do not know, or a package that is none of these.
+        UsageError: a GPU whose compute capability the tables do not know, a package that is none of these, or what is
+            no version of a driver or of Python.
     """
     if package not in PACKAGES:
         raise UsageError(f"suggest knows {', '.join(PACKAGES)}, not {package!r}")
+    if driver is not None and not _DRIVER.fullmatch(driver):
+        raise UsageError(f"--driver {driver!r}: not a driver's version, such as --driver 535.104.05")
+    if python is not None and not _PYTHON.fullmatch(python):
+        raise UsageError(f"--python {python!r}: not a version, such as --python 3.11")
     machine, software = snapshot.machine, snapshot.software
     capabilities: tuple[str, ...] = ()
     if package != "tensorflow-cpu":
         seen = [known(gpu.compute_capability) for gpu in known(machine.gpus) or ()]
         capabilities = tuple(dict.fromkeys(_capability(gpu) for gpu in gpus)) or tuple(c for c in seen if c)
+    gpu = bool(capabilities) or (driver is not None and package != "tensorflow-cpu")
     libc = known(software.libc.version) if known(software.libc.name) == "glibc" else None
     return _module().Wanted(
         driver=driver or known(machine.driver.version),
         driver_cuda=None if driver else known(machine.driver.cuda_version),
+        gpu=gpu,
         capabilities=capabilities,
         python=python or known(software.python.version),
         platform=_platform(known(machine.os) or "linux", known(machine.architecture) or "x86_64"),
@@ -60,6 +69,8 @@ def text(asked: Any, fits: tuple[Any, ...], most: int = 5) -> str:
     if newer:
         lines += ["", "Newer, and why not:" if good else "Why not:"]
         lines += [f"  {fit.version:<9} {'; '.join(fit.against)}" for fit in newer[: 2 * most]]
+    if not good and (capability := _module().without_code(asked)):
+        lines += ["", f"Compute capability {capability}: {_module('fitting').newer_build(capability)}"]
     other = _other_python(asked, fits, good)
     if other is not None:
         python, fit = other
@@ -70,7 +81,7 @@ def text(asked: Any, fits: tuple[Any, ...], most: int = 5) -> str:
 def _header(asked: Any) -> str:
     parts = [f"Python {asked.python}" if asked.python else "any Python", asked.platform.replace("_", " ", 1)]
     if asked.gpu:
-        parts.append(f"compute capability {', '.join(asked.capabilities)}")
+        parts.append(f"compute capability {', '.join(asked.capabilities)}" if asked.capabilities else "any GPU")
         parts.append(f"driver {asked.driver}" if asked.driver else "no NVIDIA driver")
     else:
         parts.append("no GPU to be used")

@@ -9,6 +9,7 @@ from . import requirements as reqs
 from .gpu_code import Code, release_serves
 from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, toolkit
 from .tables.frameworks import unavailable
+from .tables.gpus import architecture
 from .tables.tensorflow import Release, releases
 from .tables.versions import major, numbers
 
@@ -124,3 +125,13 @@ def install(release: Release) -> str:
     if len(pythons) < len(release.python.get("linux_x86_64", ())):
         note += f", on Python {' or '.join(pythons)}"
     return f"pip install 'tensorflow{extra}=={release.version}'{note}"
+
+
+def newer_build(capability: str) -> str:
+    """What to do where no release has machine code for a GPU that is newer than all of them."""
+    row = architecture(capability)
+    toolkit = f" with CUDA {row.first_toolkit} or newer" if row else ""
+    return (
+        f"no wheel on the package index has code for it yet: build TensorFlow from source for compute capability "
+        f"{capability}{toolkit}, or use a container of NVIDIA that names this GPU generation"
+    )

@@ -9,12 +9,11 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import driver_version, effective_cuda
-from .fitting import CHECK_GPUS, install, installable_pythons, newest_release
+from .fitting import CHECK_GPUS, install, installable_pythons, newer_build, newest_release
 from .gpu_code import Code, all_machine_code, most_that, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
 from .shared import TensorFlowBuild, driver_system, need_gpu_case, tensorflow_facts
 from .tables.cuda import branch_for_cuda
-from .tables.gpus import architecture
 from .tables.versions import at_least, major, numbers
 
 # TensorFlow's PTX fails to load on these generations (CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE):
@@ -166,20 +165,11 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
         effect="the driver compiles every kernel at the first start, for up to 30 minutes"
         if carried
         else "kernels fail to load (CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE)",
-        fix=release or _newer_build(capability),
+        fix=release or newer_build(capability),
         verify='python -c "import tensorflow as tf; print(tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).device)"',
         evidence=case.evidence(*facts_of(bad, _BUILD, "software.tensorflow.version")),
         likely=0.3 if carried else 0.9,
         thing=gpu.name,
-    )
-
-
-def _newer_build(capability: str) -> str:
-    row = architecture(capability)
-    toolkit = f" with CUDA {row.first_toolkit} or newer" if row else ""
-    return (
-        f"no wheel on the package index has code for it yet: build TensorFlow from source for compute capability "
-        f"{capability}{toolkit}, or use a container of NVIDIA that names this GPU generation"
     )
 
 

@@ -19,9 +19,11 @@ from .tables.versions import at_least, numbers
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is there. None: not known, and so no reason against a release.
 
-    ``capabilities``: compute capabilities of the GPUs that are to be used; empty where there is none. ``driver``: the
+    ``gpu``: whether a GPU is to be used, with ``capabilities`` the compute capabilities that are known. ``driver``: the
     NVIDIA driver, with ``driver_cuda`` the CUDA that it reports. ``platform``: as in the tables (``linux_x86_64``).
     """
+
+    gpu: bool = False
 
     driver: str | None = None
     driver_cuda: str | None = None
@@ -31,11 +33,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     system: str = "linux"
     glibc: str | None = None
     cpu_flags: tuple[str, ...] | None = None
-
-    @property
-    def gpu(self) -> bool:
-        """Whether a GPU is to be used."""
-        return bool(self.capabilities)
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -60,6 +57,16 @@ def suggest(wanted: Wanted) -> tuple[Fit, ...]:
     return tuple(found)
 
 
+def without_code(wanted: Wanted) -> str | None:
+    """The compute capability for which no release has machine code, and which is newer than what they have."""
+    codes = [Code(r.cuda.compute_capabilities) for r in releases() if r.cuda.compute_capabilities and not r.legacy]
+    for capability in wanted.capabilities:
+        newest = max(numbers(code.every[-1]) for code in codes)
+        if numbers(capability) > newest and not any(code.native(capability) for code in codes):
+            return capability
+    return None
+
+
 def _judge(release: Release, wanted: Wanted) -> Fit:
     pythons = tuple(sorted(release.python.get(wanted.platform, ()), key=numbers))
     against = [*_software(release, wanted, pythons)]
@@ -72,6 +79,8 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
             against.append(broken or unavailable_pin(release, frozenset({"and-cuda"}), pythons[-1]) or "")
         elif wanted.python is None and len(usable) < len(pythons):
             but.append(f"its and-cuda extra can be installed on Python {' or '.join(usable)} only")
+        if wanted.driver is None:
+            but.append(f"needs an NVIDIA driver, {least_driver(release.cuda.version, wanted.system)} or newer")
         if "and-cuda" not in release.extras:
             but.append(f"needs CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
     command = install(release).split(",")[0] if wanted.gpu else f"pip install '{_cpu_name(wanted)}=={release.version}'"
@@ -98,9 +107,7 @@ def _hardware(release: Release, wanted: Wanted) -> Iterator[str]:
     if not release.has_cuda(wanted.platform):
         yield f"its wheel for {wanted.platform} is built without CUDA"
         return
-    if wanted.driver is None:
-        yield "no NVIDIA driver is loaded"
-    elif driver_runs(wanted.driver, release.cuda.version, wanted.system) is False:
+    if wanted.driver and driver_runs(wanted.driver, release.cuda.version, wanted.system) is False:
         least = least_driver(release.cuda.version, wanted.system)
         yield f"its CUDA {release.cuda.version} needs driver {least}, here is {wanted.driver}"
     for capability in wanted.capabilities:

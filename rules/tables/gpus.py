@@ -52,7 +52,7 @@ _NOISE = re.compile(
 )
 _VGPU = re.compile(r"^(?:nvidia )?(?:grid )?(\w+?)d?[- ]\d+[abcq]$")
 _PASCAL = "6.1"  # what drivers call TITAN X (Pascal); the Maxwell one is GeForce GTX TITAN X
-_RUN_TOGETHER = re.compile(r"\b(\d{3,4})(ti|super)\b")
+_RUN_TOGETHER = re.compile(r"\b(rtx|gtx|gt|geforce|quadro|tesla|titan)(?=[a-z]?\d)|(\d{3,4})(?=(?:ti|super)\b)")
 
 
 def _table() -> _Gpus:
@@ -89,7 +89,7 @@ def dropped_by_driver(compute_capability: str, driver: str) -> bool | None:
 def _key(name: str) -> tuple[str, ...]:
     """The words of a product name that tell the product: without maker, form factor, memory and laptop marks."""
     text = _BRACKETS.sub(" ", name.lower()).strip()
-    text = _RUN_TOGETHER.sub(r"\1 \2", _VGPU.sub(r"\1", text))
+    text = _RUN_TOGETHER.sub(r"\g<0> ", _VGPU.sub(r"\1", text))
     text = _MEMORY.sub(" ", text.replace("-", " ").replace("/", " "))
     return tuple(_NOISE.sub(" ", text).split())
 

@@ -102,3 +102,46 @@ def test_no_extra_is_suggested_that_cannot_be_installed(python: str, release: st
     (fit,) = (fit for fit in suggest(asked) if fit.version == release)
     assert fit.fits is fits
     assert fits or "and-cuda extra" in " ".join(fit.against)
+
+
+@pytest.mark.parametrize("name", ["RTX4090", "rtx 4090", "GeForce RTX4090", "GTX1080Ti", "TeslaT4"])
+def test_a_gpu_may_be_written_without_the_space(name: str) -> None:
+    """What people type names the product as what the driver reports does."""
+    assert "No release fits" not in ask("535.104.05", name)
+
+
+@pytest.mark.parametrize("driver", ["abc", "5", "535.x", "535.104.05; rm", ""])
+def test_a_driver_that_is_no_version_is_an_error(driver: str) -> None:
+    """It is not passed over in silence."""
+    with pytest.raises(UsageError, match="--driver"):
+        ask(driver)
+
+
+@pytest.mark.parametrize("python", ["three", "3", "3.11.x.y", ""])
+def test_a_python_that_is_no_version_is_an_error(python: str) -> None:
+    """It is not passed over in silence."""
+    with pytest.raises(UsageError, match="--python"):
+        ask(python=python)
+
+
+def test_a_driver_alone_means_that_a_gpu_is_to_be_used() -> None:
+    """The answer is held to the driver, for any GPU."""
+    answer = ask("470.82.01", python="3.10")
+    assert "any GPU, driver 470.82.01" in answer
+    assert "tensorflow-cpu" not in answer
+    assert "2.21.0    its CUDA 12.5.1 needs driver 525.60.13" in answer
+
+
+def test_a_gpu_alone_gets_an_answer_that_names_the_driver() -> None:
+    """Without a driver nothing is held back; what driver to install stands beside each release."""
+    answer = ask(None, "RTX 3080")
+    assert "needs an NVIDIA driver, 525.60.13 or newer" in answer
+    assert "No release fits" not in answer
+
+
+def test_a_gpu_that_is_newer_than_every_release_gets_a_way_out() -> None:
+    """The same words as the finding on an installed release."""
+    assert "Compute capability 12.0: no wheel on the package index has code for it yet: build" in ask(
+        "570.1", "RTX 5090"
+    )
+    assert "no wheel on the package index" not in ask("390.157", "9.0")
