@@ -114,7 +114,10 @@ def project_facts(request: Request, *, offline: bool) -> dict[str, Any]:
         from doctor.io.registry.client import RegistryClient  # noqa: PLC0415
         from doctor.project.recorded import with_engine  # noqa: PLC0415
 
-        section["images"] = with_engine(look_up(section["images"], lambda: RegistryClient(SECONDS)), os.environ)
+        plain_http = request.inside.plain_http if request.inside else ()
+        section["images"] = with_engine(
+            look_up(section["images"], lambda: RegistryClient(SECONDS, plain_http)), os.environ
+        )
     return section
 
 

@@ -19,7 +19,7 @@ import msgspec
 from doctor.model.facts import Facts, Missing
 from doctor.model.report import Report
 from doctor.model.snapshot import SCHEMA, Snapshot
-from doctor.settings import Settings
+from doctor.settings import KEYS, Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).resolve().parent.parent / "schemas"
@@ -31,6 +31,8 @@ _MISSING = {
     "properties": {"missing": {"type": "string"}},
     "required": ["missing"],
 }
+_WITHOUT_DEFAULTS = ("Location", "Change")
+_ONLY_WHERE_ASKED = {"Report": ("fixes",), "Finding": ("change",)}
 _VERDICTS = {"enum": ["pass", "fail", "incomplete"]}
 
 Schema = dict[str, Any]
@@ -52,15 +54,15 @@ def snapshot_schema() -> Schema:
 
 
 def report_schema() -> Schema:
-    """The schema of documents of kind ``kdoctor/report``: all keys are always there, but those of a location."""
+    """The schema of documents of kind ``kdoctor/report``: keys are always there, but for a location's and fixes."""
     schema = msgspec.json.schema(Report)
     definitions = schema["$defs"]
     for name, definition in definitions.items():
         properties = definition.get("properties", {})
         for value in properties.values():
             value.pop("default", None)
-        if properties and name != "Location":
-            definition["required"] = list(properties)
+        if properties and name not in _WITHOUT_DEFAULTS:
+            definition["required"] = [key for key in properties if key not in _ONLY_WHERE_ASKED.get(name, ())]
     definitions["Finding"]["properties"]["severity"] = {"$ref": "#/$defs/Severity"}
     definitions["SubjectRow"]["properties"]["verdict"] = _VERDICTS
     top = definitions["Report"]["properties"]
@@ -75,7 +77,8 @@ def configuration_schema() -> Schema:
     """The schema of ``kdoctor.toml``, ``[tool.kdoctor]`` and the user's own ``config.toml``."""
     schema = msgspec.json.schema(Settings)
     definition = schema["$defs"]["Settings"]
-    del definition["properties"]["origins"]
+    for field in [name for name in definition["properties"] if name not in KEYS]:
+        del definition["properties"][field]
     definition["title"] = "Configuration"
     definition["description"] = (
         "The keys of kdoctor.toml, of [tool.kdoctor] in pyproject.toml, and of the user's own file."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -25,9 +26,13 @@ ENVIRONMENT_PREFIX = "KDOCTOR_"
 
 # Keys of a file that the project does not own. A scanned project is hostile input: it must not name a program that is
 # started, a file that is written, or a host that gets credentials. Keys of later versions are refused here already.
-OWN_ONLY = frozenset({"python", "output", "write-baseline", "database", "credential-hosts", "plain-http-registries"})
+OWN_ONLY = frozenset(
+    {"python", "output", "write-baseline", "database", "credential-hosts", "plain-http-registries", "pull", "run"}
+)
 _FILE_ONLY = frozenset({"severity", "suppressions"})
-_WORD_LISTS = ("select", "ignore", "require", "deny", "images", "machines", "tag")
+_NEVER_IN_FILES = frozenset({"image"})  # short for a target of one run; the policy's images are the gate's
+_WORD_LISTS = ("select", "ignore", "require", "deny", "images", "machines", "tag", "image", "plain_http_registries")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -54,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
 
     ``record``: keep the run in the history, under the labels ``tag``. ``history``: its SQLite file; ``database``: its
     address (KDOCTOR_DB_URL), which may hold a password and is never printed.
+
+    ``image``: images to look into. ``platform``, ``pull`` (not set: as the command does), ``run`` and ``cache``: how;
+    see :class:`doctor.targets.inside_options.Inside`. ``plain_http_registries``: hosts that may be asked without TLS.
     """
 
     select: tuple[str, ...] = ()
@@ -72,6 +80,12 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     tag: tuple[str, ...] = ()
     history: str | None = None
     database: str | None = None
+    image: tuple[str, ...] = ()
+    platform: str | None = None
+    pull: Literal["never", "missing", "always"] | None = None
+    run: bool = False
+    cache: bool = True
+    plain_http_registries: tuple[str, ...] = ()
     baseline: str | None = None
     write_baseline: str | None = None
     format: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("text",)
@@ -91,7 +105,8 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
 
 
 _TYPES = {name: hint for name, hint in get_type_hints(Settings, include_extras=True).items() if name != "origins"}
-KEYS = tuple(name.replace("_", "-") for name in _TYPES)
+KEYS = tuple(name.replace("_", "-") for name in _TYPES if name not in _NEVER_IN_FILES)
+_ON_BY_DEFAULT = ("progress", "cache")  # their options and variables also come as --no-… and KDOCTOR_NO_…
 
 
 def load_settings(
@@ -148,7 +163,7 @@ def _take_file(file: ConfigFile, values: dict[str, Any], origins: dict[str, str]
 
 def _take_environment(environ: Mapping[str, str], values: dict[str, Any], origins: dict[str, str]) -> None:
     known = {ENVIRONMENT_PREFIX + name.upper(): name for name in _TYPES}
-    known[ENVIRONMENT_PREFIX + "NO_PROGRESS"] = "progress"
+    known |= {f"{ENVIRONMENT_PREFIX}NO_{name.upper()}": name for name in _ON_BY_DEFAULT}
     known[ENVIRONMENT_PREFIX + "DB_URL"] = known.pop(ENVIRONMENT_PREFIX + "DATABASE")
     for variable, text in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable == "KDOCTOR_CONFIG":
@@ -162,7 +177,7 @@ def _take_environment(environ: Mapping[str, str], values: dict[str, Any], origin
         if field in _FILE_ONLY:
             raise UsageError(f"environment: {variable}: {field} can be set in a configuration file only")
         value = _from_text(field, text, variable)
-        values[field] = not value if variable.endswith("NO_PROGRESS") else value
+        values[field] = not value if variable.startswith(ENVIRONMENT_PREFIX + "NO_") else value
         origins[field] = variable
 
 
@@ -170,10 +185,10 @@ def _take_flags(flags: Mapping[str, Any], values: dict[str, Any], origins: dict[
     for field, value in flags.items():
         if field not in _TYPES:
             raise KeyError(f"{field} is no field of Settings")
-        switched_off = value is False and field != "progress"
+        switched_off = value is False and field not in _ON_BY_DEFAULT
         if value is None or value in ([], ()) or switched_off:
             continue
-        option = "--no-progress" if field == "progress" else "--" + field.replace("_", "-")
+        option = ("--no-" if field in _ON_BY_DEFAULT and not value else "--") + field.replace("_", "-")
         values[field] = _convert(field, _from_flag(field, value), option)
         origins[field] = option
 
@@ -239,6 +254,9 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
     if field == "format":
         for item in result:
             _check_format(item, origin)
+    if field == "plain_http_registries":
+        for host in result:
+            _check_host(host, origin)
     return result
 
 
@@ -280,6 +298,11 @@ def _check_format(item: str, origin: str) -> None:
         raise UsageError(f"{origin}: no format is called {name!r}; there are {', '.join(FORMATS)}{advice}")
     if separator and not file:
         raise UsageError(f"{origin}: format {item!r} names no file after '='")
+
+
+def _check_host(host: str, origin: str) -> None:
+    if not _HOST.fullmatch(host):
+        raise UsageError(f"{origin}: plain-http-registries: {host[:80]!r}: write a registry's HOST or HOST:PORT")
 
 
 def _plain(error: msgspec.ValidationError) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
+from doctor.cli.options_inside import Cache, Platform, Pull, inside
 
 
 @shared
@@ -24,6 +25,9 @@ def canary(
         typer.Option(help="Compare with this record or reference.", metavar="FILE"),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one run may take.", min=1)] = 300.0,
+    platform: Platform = None,
+    pull: Pull = None,
+    cache: Cache = None,
 ) -> None:
     """Train a small seeded model, and say whether its environment computes what another one did."""
     import os
@@ -39,10 +43,14 @@ def canary(
     if device not in ("cpu", "gpu"):
         raise UsageError(f"--device {device}: it is cpu or gpu")
     output = flags.pop("output")  # of this command it is the record, not the report
+    flags.update(platform=platform, pull=pull, cache=cache)
     session = Session.open(flags)
     reference = load_record(against) if against is not None else None
     options = Options(seeds, runs, thorough, device, not nondeterministic, timeout)
-    runner = runner_for(parse(target), os.environ, Path.cwd(), session.settings.python)
+    how = inside(session.settings, "missing")
+    runner = runner_for(
+        parse(target), os.environ, Path.cwd(), session.settings.python, how, gpus=options.device == "gpu"
+    )
     session.header = (runner.name,)
     drift = None
     with Bar("canary", session.settings.progress) as bar:

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
-from doctor.cli.options_inside import Cache, Platform, Pull, Run, inside
+from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, Run, inside
 
 
 @shared
@@ -29,9 +29,10 @@ def compare(
     device: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
     timeout: Annotated[float, typer.Option(help="Seconds that one canary may take.", min=1)] = 300.0,
     platform: Platform = None,
-    pull: Pull = "missing",
+    pull: Pull = None,
     run: Run = False,
-    cache: Cache = True,
+    cache: Cache = None,
+    plain_http: PlainHttp = None,
 ) -> None:
     """Say what differs between two environments, whether results drift, and why."""
     from doctor.canary.present import Bar
@@ -42,6 +43,7 @@ def compare(
 
     if device not in ("cpu", "gpu"):
         raise UsageError(f"--device {device}: it is cpu or gpu")
+    flags.update(platform=platform, pull=pull, run=run, cache=cache, plain_http_registries=plain_http)
     session = Session.open(flags)
     settings = session.settings
     asked = Asked(
@@ -53,8 +55,6 @@ def compare(
         machine=machine,
         offline=settings.offline,
         python=settings.python,
-        inside=inside(
-            platform, "never" if canary is False and pull == "missing" else pull, run, cache, settings.progress
-        ),
+        inside=inside(settings, "never" if canary is False else "missing"),
     )
     session.compared(compare_targets(asked, lambda title: Bar(title, settings.progress)))

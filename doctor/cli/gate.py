@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
-from doctor.cli.options_inside import Cache, Platform, Pull, inside
+from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, inside
 
 if TYPE_CHECKING:
     from doctor.canary.held import Where
@@ -45,8 +45,9 @@ def gate(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one canary may take.", min=1)] = 300.0,
     platform: Platform = None,
-    pull: Pull = "missing",
-    cache: Cache = True,
+    pull: Pull = None,
+    cache: Cache = None,
+    plain_http: PlainHttp = None,
 ) -> None:
     """Decide on a deployment: the images on the machines that the policy names, the project, and the canary."""
     import os
@@ -61,16 +62,19 @@ def gate(
     from doctor.report.verdicts import areas
     from doctor.scan import Request
 
+    flags.update(platform=platform, pull=pull, cache=cache, plain_http_registries=plain_http)
     session = Session.open(flags, path, policy=policy)
     if canary is not None:
         session.settings = msgspec.structs.replace(session.settings, canary=canary)
     settings = session.settings
     check_policy(settings)
     options = Options(seeds=seeds, timeout=timeout)
-    pulled = pull if held.wanted(settings) or update_reference else "never"  # only what runs must be in the engine
-    how = msgspec.structs.replace(inside(platform, pulled, False, cache, settings.progress), offline=settings.offline)
+    runs = held.wanted(settings) or update_reference  # only what runs must be in the engine
+    how = msgspec.structs.replace(inside(settings, "missing" if runs else "never"), run=False)
     where = held.Where(path, os.environ, python or settings.python, how)
-    request = Request(folder=path, python=where.python, targets=tuple(target or ()), build_args=tuple(build_arg or ()))
+    request = Request(
+        folder=path, python=where.python, targets=tuple(target or ()), build_args=tuple(build_arg or ()), inside=how
+    )
 
     def watch(title: str) -> Bar:
         return Bar(title, settings.progress)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from doctor.settings import Settings
     from doctor.targets.inside_options import Inside
 
 _PANEL = "Images and containers"
@@ -16,7 +17,7 @@ Platform = Annotated[
     typer.Option("--platform", help="os/architecture, where an image has several.", rich_help_panel=_PANEL),
 ]
 Pull = Annotated[
-    str,
+    str | None,
     typer.Option("--pull", help="never, missing or always: into the engine.", metavar="WHEN", rich_help_panel=_PANEL),
 ]
 Run = Annotated[
@@ -24,20 +25,39 @@ Run = Annotated[
     typer.Option("--run", help="Have an image's own Python look, in a sandbox.", rich_help_panel=_PANEL),
 ]
 Cache = Annotated[
-    bool,
-    typer.Option("--cache/--no-cache", help="Keep what was read of an image.", rich_help_panel=_PANEL),
+    bool | None,
+    typer.Option(
+        "--cache/--no-cache", help="Keep what was read of an image.", show_default=False, rich_help_panel=_PANEL
+    ),
+]
+PlainHttp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plain-http-registries",
+        help="Registries that may be asked without TLS.",
+        metavar="HOST:PORT,…",
+        rich_help_panel=_PANEL,
+    ),
 ]
 
 
-def inside(platform: str | None, pull: str, run: bool, cache: bool, progress: bool) -> Inside:
-    """The options as one value.
+def inside(settings: Settings, pull: str = "never") -> Inside:
+    """How images are looked at by these settings; ``pull``: what the command does where they do not say.
 
     Raises:
-        UsageError: ``pull`` is none of its words.
+        UsageError: an image is to be pulled always, and without a network.
     """
     from doctor.errors import UsageError
     from doctor.targets.inside_options import Inside
 
-    if pull not in ("never", "missing", "always"):
-        raise UsageError(f"--pull {pull}: never, missing or always")
-    return Inside(platform=platform, pull=pull, run=run, cache=cache, progress=progress)
+    if settings.pull == "always" and settings.offline:
+        raise UsageError(f"{settings.origin('pull')} always cannot be had with {settings.origin('offline')}")
+    return Inside(
+        platform=settings.platform,
+        pull="never" if settings.offline else settings.pull or pull,
+        run=settings.run,
+        cache=settings.cache,
+        offline=settings.offline,
+        progress=settings.progress,
+        plain_http=settings.plain_http_registries,
+    )

@@ -6,10 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from doctor.cli.options_inside import PlainHttp
 
 if TYPE_CHECKING:
     from doctor.io.registry.interface import Registry
@@ -37,6 +40,7 @@ def pin(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="NAME=VALUE, as for the build.", metavar="NAME=VALUE", show_default=False),
     ] = None,
+    plain_http: PlainHttp = None,
     offline: Annotated[bool, typer.Option("--offline", help="No network at all.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only what could not be pinned.")] = False,
     progress: Annotated[
@@ -50,7 +54,7 @@ def pin(
     from doctor.scan import build_arguments
     from doctor.settings import load_settings
 
-    flags = {"offline": offline, "quiet": quiet, "progress": progress}
+    flags = {"offline": offline, "quiet": quiet, "progress": progress, "plain_http_registries": plain_http}
     settings = load_settings(Path.cwd(), flags, os.environ)
     request = Request(
         names=tuple(files or ()),
@@ -64,17 +68,17 @@ def pin(
         build_args=build_arguments(tuple(build_arg or ())),
     )
     with _asking(settings.progress) as told:
-        result = run(request, _registry, told)
+        result = run(request, partial(_registry, settings.plain_http_registries), told)
     if not request.write:
         _show(result.diffs, exact=not check)
     _tell(result, request, quiet=settings.quiet)
     leave(result.exit_code(request))
 
 
-def _registry() -> Registry:
+def _registry(plain_http: tuple[str, ...]) -> Registry:
     from doctor.io.registry.client import RegistryClient  # 100 ms: only where one is asked
 
-    return RegistryClient()
+    return RegistryClient(plain_http=plain_http)
 
 
 @contextmanager

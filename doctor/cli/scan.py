@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
-from doctor.cli.options_inside import Cache, Platform, Pull, Run, inside
+from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, Run, inside
 
 
 @shared
@@ -26,9 +26,10 @@ def scan(
         list[str] | None, typer.Option(help="NAME=VALUE for the project's Dockerfiles.", metavar="NAME=VALUE")
     ] = None,
     platform: Platform = None,
-    pull: Pull = "never",
+    pull: Pull = None,
     run: Run = False,
-    cache: Cache = True,
+    cache: Cache = None,
+    plain_http: PlainHttp = None,
     try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
     canary: Annotated[bool, typer.Option("--canary", help="Run the training canary too.")] = False,
 ) -> None:
@@ -36,17 +37,18 @@ def scan(
     from doctor.cli.session import Session
     from doctor.scan import Request, look_at
 
+    flags.update(image=image, platform=platform, pull=pull, run=run, cache=cache, plain_http_registries=plain_http)
     session = Session.open(flags, path)
     request = Request(
         folder=path,
         python=python or session.settings.python,
-        targets=(*(target or ()), *(f"image:{one}" for one in image or ())),
+        targets=(*(target or ()), *(f"image:{one}" for one in session.settings.image)),
         machine=machine,
         log=log,
         try_tensorflow=try_,
         build_args=tuple(build_arg or ()),
         with_project=True,
-        inside=inside(platform, pull, run, cache, session.settings.progress),
+        inside=inside(session.settings, "missing" if canary else "never"),
     )
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from doctor.cli.options_inside import Cache, Platform, Pull, Run, inside
+from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, Run, inside
 
 
 def snapshot(
@@ -20,15 +21,17 @@ def snapshot(
         bool, typer.Option(help="Print the one-file collector: | ssh node python3 - > node.json")
     ] = False,
     platform: Platform = None,
-    pull: Pull = "never",
+    pull: Pull = None,
     run: Run = False,
-    cache: Cache = True,
+    cache: Cache = None,
+    plain_http: PlainHttp = None,
     offline: Annotated[bool, typer.Option(help="No network at all.")] = False,
 ) -> None:
     """Collect facts and save them as a snapshot."""
     from doctor.cli.session import emit
     from doctor.io.files import write_atomically
     from doctor.scan import Request, look_at
+    from doctor.settings import load_settings
     from doctor.share import shared_block
 
     if print_probe:
@@ -36,8 +39,10 @@ def snapshot(
 
         emit(probe())
         return
-    options = inside(platform, pull, run, cache, progress=True)
-    looked = look_at(Request(targets=(target,), inside=options), offline=offline, strict=True)
+    flags = {"platform": platform, "pull": pull, "run": run, "cache": cache, "plain_http_registries": plain_http}
+    settings = load_settings(Path.cwd(), {**flags, "offline": offline}, os.environ)
+    request = Request(python=settings.python if target == "host" else None, targets=(target,), inside=inside(settings))
+    looked = look_at(request, offline=settings.offline, strict=True)
     from doctor.model.wire import encode_snapshot
 
     found = looked.snapshots[0]

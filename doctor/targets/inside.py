@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,15 @@ def look_inside(target: Target, options: Inside, environ: Mapping[str, str] | No
             stack.callback(engine.close)
         if target.kind == "container":
             return _of_container(container.find(target.name, engine), target, options, env)
-        connect = None if options.offline else _registry
+        connect = None if options.offline else partial(_registry, options.plain_http)
         source = image.find(target.name, options.platform, options.pull, engine, connect)
         return _snapshot(target, source, _read(source, options, env), options, env)
 
 
-def _registry() -> Registry:
+def _registry(plain_http: tuple[str, ...]) -> Registry:
     from doctor.io.registry.client import RegistryClient  # noqa: PLC0415 -- only where a registry is asked
 
-    return RegistryClient()
+    return RegistryClient(plain_http=plain_http)
 
 
 def _read(source: Source, options: Inside, env: Mapping[str, str]) -> Collected:

@@ -10,7 +10,7 @@ class Inside(msgspec.Struct, frozen=True):
 
     ``platform``: ``os/architecture``, this machine's by default. ``pull``: never, missing or always. ``run``: an
     image's own Python runs the collector, in the sandbox. ``cache``: what was read of the same content before will do.
-    ``machine``: look at this machine too.
+    ``machine``: look at this machine too. ``plain_http``: registries that may be asked without TLS.
     """
 
     platform: str | None = None
@@ -20,3 +20,4 @@ class Inside(msgspec.Struct, frozen=True):
     offline: bool = False
     progress: bool = True
     machine: bool = True
+    plain_http: tuple[str, ...] = ()

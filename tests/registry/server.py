@@ -33,11 +33,12 @@ class Fake:
         self.auth: str | None = None
         self.seen: list[tuple[str, str | None]] = []
         self.port = 0
+        self.address = "127.0.0.1"
 
     @property
     def host(self) -> str:
         """Host and port, as they stand in a reference."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def add(self, repository: str, tag: str, *, platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64")) -> str:
         """An index of one-layer images under a tag; returns the index digest."""
@@ -61,7 +62,7 @@ class Fake:
 
 @contextmanager
 def serve(fake: Fake) -> Iterator[Fake]:
-    """The registry, listening on a free loopback port until the block is left."""
+    """The registry, listening on a free port of its address (loopback) until the block is left."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -72,7 +73,7 @@ def serve(fake: Fake) -> Iterator[Fake]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((fake.address, 0), Handler)
     server.daemon_threads = True
     fake.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)

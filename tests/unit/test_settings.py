@@ -222,6 +222,51 @@ def test_what_the_environment_may_not_say(tmp_path: Path, variable: str, value: 
     assert words in str(caught.value)
 
 
+def test_image_options_in_the_environment(tmp_path: Path) -> None:
+    """--image, --platform, --pull, --run and --no-cache have their variables; the command line wins over them."""
+    environ = {
+        "KDOCTOR_IMAGE": "app:1, other:2",
+        "KDOCTOR_PLATFORM": "linux/arm64",
+        "KDOCTOR_PULL": "missing",
+        "KDOCTOR_RUN": "1",
+        "KDOCTOR_NO_CACHE": "yes",
+        "KDOCTOR_PLAIN_HTTP_REGISTRIES": "reg.internal:5000",
+    }
+    settings = load(tmp_path, environ=environ)
+    assert settings.image == ("app:1", "other:2")
+    assert (settings.platform, settings.pull, settings.run, settings.cache) == ("linux/arm64", "missing", True, False)
+    assert settings.plain_http_registries == ("reg.internal:5000",)
+    flags = {"image": ["mine:1"], "pull": "never", "cache": True}
+    settings = load(tmp_path, flags, environ)
+    assert (settings.image, settings.pull, settings.cache) == (("mine:1",), "never", True)
+    assert load(tmp_path, {"cache": False}).origin("cache") == "--no-cache"
+    assert load(tmp_path, environ={"KDOCTOR_CACHE": "0"}).cache is False
+
+
+@pytest.mark.parametrize("text", ['pull = "always"', "run = true", 'plain-http-registries = ["reg:5000"]'])
+def test_a_project_never_decides_what_is_pulled_run_or_asked_without_tls(tmp_path: Path, text: str) -> None:
+    """These come from the user alone; the user's own file may set them."""
+    (tmp_path / "kdoctor.toml").write_text(text)
+    with pytest.raises(UsageError, match="never from the scanned project"):
+        load(tmp_path)
+    (tmp_path / "kdoctor.toml").unlink()
+    assert load(tmp_path, environ=own(tmp_path, text)) != Settings()
+
+
+def test_an_image_is_named_for_one_run(tmp_path: Path) -> None:
+    """No file sets --image: the key of the gate's policy is named instead."""
+    (tmp_path / "kdoctor.toml").write_text('image = "app:1"')
+    with pytest.raises(UsageError, match="did you mean 'images'"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("host", ["http://reg:5000", "reg:5000/app", "reg:port", ""])
+def test_plain_http_registries_are_hosts(tmp_path: Path, host: str) -> None:
+    """A URL or a repository is refused: it would never match, and the user would not know."""
+    with pytest.raises(UsageError, match="HOST or HOST:PORT"):
+        load(tmp_path, environ=own(tmp_path, f'plain-http-registries = ["{host}"]'))
+
+
 def test_variables_of_others_under_the_same_prefix_are_left_alone(tmp_path: Path) -> None:
     """KDOCTOR_E2E or KDOCTOR_VERSION in a pipeline are not ours."""
     assert load(tmp_path, environ={"KDOCTOR_E2E": "1", "KDOCTOR_VERSION": "0.1.0"}) == Settings()

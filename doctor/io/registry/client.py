@@ -143,7 +143,7 @@ class RegistryClient:
                 return self._ask_url(endpoint, method, url, reference, deadline)
             except requests.exceptions.SSLError as error:
                 if scheme == schemes[-1]:
-                    raise NoAnswer(f"{endpoint.host}: TLS failed: {_short(error)}") from None
+                    raise NoAnswer(f"{endpoint.host}: TLS failed: {_short_tls(error)}") from None
             except requests.exceptions.ConnectionError as error:
                 if scheme == schemes[-1]:
                     raise NoAnswer(f"{endpoint.host}: cannot be reached: {_short(error)}") from None
@@ -307,6 +307,15 @@ def _no_auth(request: Any) -> Any:
 def _retry_after(response: requests.Response) -> float | None:
     text = response.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else None
+
+
+def _short_tls(error: Exception) -> str:
+    """OpenSSL's own words, without the three libraries' that wrap them; what to do where there is no TLS at all."""
+    text = str(error)
+    if "WRONG_VERSION_NUMBER" in text or "HTTP_REQUEST" in text or "record layer failure" in text:
+        return "it speaks plain HTTP; if that is meant: --plain-http-registries"
+    found = re.search(r"\[SSL[^\]]*\] ([^()\"']{1,160})", text)
+    return found[1].strip() if found else _short(error)
 
 
 def _short(error: Exception) -> str:
