@@ -18,7 +18,8 @@ from alembic.script import ScriptDirectory
 import doctor.store.migrations
 from doctor.store import tables
 from doctor.store.entry import Metric
-from doctor.store.opening import Store, migrate, open_store
+from doctor.store.migrating import migrate
+from doctor.store.opening import Store, open_store
 from doctor.store.place import Place, StoreError
 from doctor.store.reading import Filter, list_runs, load_run
 from doctor.store.upkeep import check
