@@ -206,6 +206,28 @@ def shapes() -> List[Tuple[int, ...]]:
     return found
 
 
+def places(found: Sequence[Any]) -> List[Optional[int]]:
+    """Where each of the model's expected weights stands among those found, in order; None for a bias that is not there.
+
+    Patched environments leave biases out or put layers in between; what is not expected is left as it is created.
+    """
+    wanted, there = shapes(), [tuple(int(size) for size in array.shape) for array in found]
+    chosen = []  # type: List[Optional[int]]
+    start = 0
+    for shape in wanted:
+        at = next((at for at in range(start, len(there)) if there[at] == shape), None)
+        if at is None and len(shape) > 1:
+            raise Stop("model-differs", "Dense creates no kernel of the shape that the model needs", str(there))
+        chosen.append(at)
+        start = start if at is None else at + 1
+    return chosen
+
+
+def aligned(found: Sequence[Any], chosen: Sequence[Optional[int]]) -> List[Any]:
+    """The expected weights out of those found; a bias that is not there is zero."""
+    return [np.zeros(shape, np.float32) if at is None else np.asarray(found[at]) for at, shape in zip(chosen, shapes())]
+
+
 def pinned_weights(seed: int) -> List[Any]:
     """Weights like Glorot's uniform ones, but from the integer generator."""
     weights = []
@@ -292,7 +314,12 @@ class Framework(object):
             os.environ["TF_DETERMINISTIC_OPS"] = "1"
             return "TF_DETERMINISTIC_OPS"
         enable()
-        return "enable_op_determinism"
+        holds = guarded(self._is_deterministic)
+        return "off" if holds is False else "enable_op_determinism"
+
+    @staticmethod
+    def _is_deterministic() -> bool:
+        return bool(importlib.import_module("tensorflow.python.framework.config").is_op_determinism_enabled())
 
     def _set_random_seed(self) -> Any:
         return getattr(getattr(self.keras, "utils", None), "set_random_seed", None)
@@ -334,7 +361,7 @@ class Framework(object):
             layer.build((None, fan_in))
             weights += [np.asarray(weight) for weight in layer.get_weights()]
             fan_in = layer.units
-        return weights
+        return aligned(weights, places(weights))
 
     def variable(self, value: Any, name: str) -> Any:
         """A variable that this Keras' optimizers accept."""
@@ -399,6 +426,8 @@ def moments(array: Any) -> Dict[str, Any]:
 class Probes(object):
     """Each default of the framework looked at on its own, in about a fifth of a second."""
 
+    LATE = 1000  # steps
+    WIDTH = 64  # of the layer that passes its input on: wide enough for the kernels that real products use
     PRECISION = (1.0 / 3, 0.1, 3.14159265, 2.71828183, -1.41421356, 0.57721566, 1.61803399, -0.69314718)
 
     def __init__(self, framework: Framework) -> None:
@@ -426,7 +455,14 @@ class Probes(object):
             scaled = fw.tf.constant(gradient * np.float32(factor))
             optimizer.apply_gradients([(scaled, moving), (fw.tf.constant(np.zeros(4, np.float32)), resting)])
             after.append(numbers(moving.numpy()))
-        return {"response": [after[step] for step in (0, 1, 6, 7)], "resting": numbers(resting.numpy())}
+        # A schedule that begins late, and an average that replaces the weights when training ends.
+        optimizer.iterations.assign(self.LATE)
+        optimizer.apply_gradients([(fw.tf.constant(gradient), moving), (fw.tf.zeros([4]), resting)])
+        after.append(numbers(moving.numpy()))
+        if hasattr(optimizer, "finalize_variable_values"):
+            optimizer.finalize_variable_values([moving, resting])
+        after.append(numbers(moving.numpy()))
+        return {"response": [after[step] for step in (0, 1, 6, 7, 8, 9)], "resting": numbers(resting.numpy())}
 
     def loss(self) -> List[Optional[float]]:
         """The default loss on fixed predictions: reduction, clipping of 0 and 1, handling of unnormalised ones."""
@@ -445,11 +481,24 @@ class Probes(object):
         found = {}  # type: Dict[str, Any]
         for activation in ("relu", "softmax", None):
             found[str(activation).lower()] = numbers(as_float32(self._dense(activation)(points)))
-        precise = np.array(self.PRECISION, np.float32)[:, None]
-        output = self._dense(None)(precise)
-        found["identity"] = numbers(as_float32(output)[:, 0] / precise[:, 0] - 1.0)
-        found["output_dtype"] = getattr(output.dtype, "name", str(output.dtype))
+        found["identity"], found["output_dtype"] = self.identity()
         return found
+
+    def identity(self) -> Tuple[List[Optional[float]], str]:
+        """What a model of one Dense with the unit matrix loses of its input; every sum has one term."""
+        keras = self.framework.keras
+        layer = keras.layers.Dense(self.WIDTH)
+        model = keras.Sequential([keras.Input(shape=(self.WIDTH,)), layer])
+        weights = layer.get_weights()
+        layer.set_weights([np.eye(self.WIDTH, dtype=np.float32), np.zeros(self.WIDTH, np.float32)][: len(weights)])
+        precise = np.zeros((BATCH, self.WIDTH), np.float32)
+        for row in range(BATCH):
+            precise[row, row % self.WIDTH] = self.PRECISION[row % len(self.PRECISION)]
+        output = model(precise)
+        diagonal = as_float32(output)[range(BATCH), range(BATCH)] / precise[range(BATCH), range(BATCH)] - 1.0
+        count = len(self.PRECISION)
+        worst = [diagonal[at::count][np.abs(diagonal[at::count]).argmax()] for at in range(count)]
+        return numbers(worst), getattr(output.dtype, "name", str(output.dtype))
 
     def _dense(self, activation: Optional[str]) -> Any:
         self.framework.seed(1)
@@ -469,16 +518,20 @@ class Probes(object):
         return found
 
     def seed(self) -> Dict[str, Any]:
-        """One seed drawn twice, and another one; and whether that other one reaches TensorFlow's own numbers."""
-        tf, draws, plain_draws = self.framework.tf, [], []
+        """One seed drawn twice, and another one; whether they reach the plain numbers of TensorFlow, NumPy, Python."""
+        tf, draws = self.framework.tf, []
+        others = []  # type: List[Dict[str, Any]]
         for value in (12345, 12345, 54321):
             self.framework.seed(value)
+            others.append({"numpy": float(np.random.random()), "python": random.random()})  # noqa: S311 -- a test of it
+            self.framework.seed(value)
             draws.append(digest(*[as_float32(weight) for weight in self._larger()]))
-            plain_draws.append(digest(tf.random.uniform([16]).numpy()))
+            others[-1]["tensorflow"] = digest(tf.random.uniform([16]).numpy())
         return {
             "repeats": draws[0] == draws[1],
             "varies": draws[1] != draws[2],
-            "stream_varies": plain_draws[1] != plain_draws[2],
+            "stream_varies": others[1]["tensorflow"] != others[2]["tensorflow"],
+            "streams_repeat": {name: others[0][name] == others[1][name] for name in sorted(others[0])},
         }
 
     def _larger(self) -> List[Any]:
@@ -549,6 +602,8 @@ class Loop(object):
         tf = framework.tf
         self.optimizer, self.loss = framework.optimizer(), framework.loss()
         self.variables = model.trainable_variables
+        self.initial = model.get_weights()
+        self.places, self.trained = places(self.initial), places(self.variables)
         self.state = framework.build_optimizer(self.optimizer, self.variables)
         self.initial_state = [np.asarray(variable.numpy()) for variable in self.state]
         self.train_x, self.train_y = tf.constant(data.train_x), tf.constant(data.train_y)
@@ -561,13 +616,29 @@ class Loop(object):
 
     def reset(self, weights: Sequence[Any]) -> None:
         """Start over from these weights with a fresh optimizer."""
-        self.model.set_weights(weights)
+        whole = list(self.initial)
+        for at, weight in zip(self.places, weights):
+            if at is not None:
+                whole[at] = weight
+        self.model.set_weights(whole)
         for variable, value in zip(self.state, self.initial_state):
             variable.assign(value)
 
+    def data_kept(self) -> Dict[str, Any]:
+        """How far TensorFlow's copy of the samples, and the first batch taken from it, are from what was given."""
+        batch = self.framework.tf.gather(self.train_x, self.order[0][:BATCH])
+        return {
+            "samples": relative([as_float32(self.train_x)], [self.data.train_x]),
+            "batch": relative([as_float32(batch)], [self.data.first_batch()[0]]),
+        }
+
     def weights(self) -> List[Any]:
         """The model's weights now."""
-        return [np.asarray(weight) for weight in self.model.get_weights()]
+        return aligned(self.model.get_weights(), self.places)
+
+    def gradients(self, found: Sequence[Any]) -> List[Any]:
+        """The gradients of the expected weights, as arrays."""
+        return aligned(found, self.trained)
 
     def _gradients(self, batch: Any) -> Tuple[Any, Any, Any, Any]:
         tf = self.framework.tf
@@ -577,7 +648,8 @@ class Loop(object):
             loss = self.loss(labels, output)
             for penalty in self.model.losses:
                 loss += tf.cast(penalty, loss.dtype)
-        return labels, output, loss, tape.gradient(loss, self.variables)
+        zero = tf.UnconnectedGradients.ZERO  # of what a patched environment adds and does not use
+        return labels, output, loss, tape.gradient(loss, self.variables, unconnected_gradients=zero)
 
     def _first(self) -> Tuple[Any, Any, Any]:
         _, output, loss, gradients = self._gradients(self.order[0][:BATCH])
@@ -608,15 +680,17 @@ class Loop(object):
         tf = self.framework.tf
         progress("stages", arm=name)
         self.reset(weights)
+        kept = self.weights()
+        inference = self.model(self.data.first_batch()[0], training=False)
         output, loss, gradients = self.first()
-        gradients = [np.asarray(gradient) for gradient in gradients]
-        self.apply([tf.constant(gradient) for gradient in gradients])
+        self.apply(gradients)
         found = {
             "seed": FIRST_SEED,
-            "init": stage_entry(weights),
+            "init": stage_entry(kept),
             "forward": stage_entry([output]),
+            "inference": relative([as_float32(inference)], [as_float32(output)]),
             "loss": number(loss),
-            "gradient": stage_entry(gradients),
+            "gradient": stage_entry(self.gradients(gradients)),
             "update": stage_entry(self.weights()),
         }  # type: Dict[str, Any]
         self.reset(weights)
@@ -632,6 +706,7 @@ class Loop(object):
             )
             epochs.append(row)
         found["epochs"] = epochs
+        found["steps"] = int(self.optimizer.iterations.numpy())
         found["final"] = stage_entry(self.weights())
         return found
 
@@ -848,22 +923,31 @@ def processor() -> Dict[str, Any]:
 
 
 def replaced(framework: Framework) -> List[str]:
-    """Which of Keras' own functions come from a file outside Keras and TensorFlow: patched at run time."""
-    keras, found = framework.keras, []
-    dense, adam = keras.layers.Dense, type(framework.optimizer())
-    loss = type(framework.loss())
+    """Which functions of TensorFlow and Keras come from a file outside of both: patched at run time."""
+    keras, tf, found = framework.keras, framework.tf, []
+    homes = tuple(
+        os.path.dirname(os.path.abspath(str(sys.modules[name].__file__))) + os.sep
+        for name in ("tensorflow", keras.layers.Dense.__module__.partition(".")[0])
+    )
     looked = [
-        (dense, "Dense", "__init__ build call __call__ add_weight"),
-        (adam, "Adam", "__init__ build apply_gradients update_step _resource_apply_dense"),
-        (loss, "SparseCategoricalCrossentropy", "__init__ call __call__"),
+        (keras.layers.Dense, "Dense", "__init__ build call __call__ add_weight set_weights"),
+        (type(framework.optimizer()), "Adam", "__init__ build apply_gradients apply update_step _resource_apply_dense"),
+        (type(framework.loss()), "SparseCategoricalCrossentropy", "__init__ call __call__"),
+        (keras.Sequential, "Sequential", "__init__ call __call__ set_weights fit train_step"),
         (keras.utils, "utils", "set_random_seed"),
+        (keras.optimizers, "optimizers", "get"),
         (keras.initializers.GlorotUniform, "GlorotUniform", "__init__ __call__"),
         (keras.activations, "activations", "relu softmax linear"),
+        (tf.GradientTape, "GradientTape", "gradient"),
+        (tf.random, "random", "set_seed uniform"),
+        (tf.config.experimental, "config.experimental", "enable_op_determinism"),
+        (tf, "tf", "matmul gather while_loop function constant"),
+        (tf.nn, "nn", "relu softmax sparse_softmax_cross_entropy_with_logits"),
     ]
     for owner, label, names in looked:
         for name in names.split():
             code = getattr(getattr(owner, name, None), "__code__", None)
-            if code is not None and not any(part in code.co_filename for part in ("keras", "tensorflow")):
+            if code is not None and not os.path.abspath(code.co_filename).startswith(homes):
                 found.append("%s.%s (%s)" % (label, name, os.path.basename(code.co_filename)[:100]))
     return found
 
@@ -1031,7 +1115,7 @@ def reference_step(loop: Loop, data: Data) -> Dict[str, Any]:
     return {
         "forward": relative([output], [probabilities]),
         "loss": relative([measured_loss], [loss]),
-        "gradient": relative(measured, gradients),
+        "gradient": relative(loop.gradients(measured), gradients),
         "update": relative(differences(loop.weights(), weights), differences(reference.weights, weights)),
     }
 
@@ -1100,12 +1184,9 @@ def measure(arguments: Dict[str, Any]) -> Dict[str, Any]:
     lap("probes")
     framework.seed(FIRST_SEED)
     model = framework.model()
-    default = [np.asarray(weight) for weight in model.get_weights()]
-    if [weight.shape for weight in default] != shapes():
-        found = str([weight.shape for weight in default])
-        raise Stop("model-differs", "Dense creates other weights than a kernel and a bias", found)
     loop = Loop(framework, data, model)
-    arms = {"default": default, "pinned": pinned_weights(FIRST_SEED)}
+    record["probes"]["data"] = loop.data_kept()
+    arms = {"default": loop.weights(), "pinned": pinned_weights(FIRST_SEED)}
     record["stages"] = {name: loop.arm(name, arms[name]) for name in sorted(arms)}
     lap("stages")
     progress("reference")
@@ -1113,13 +1194,16 @@ def measure(arguments: Dict[str, Any]) -> Dict[str, Any]:
     lap("reference")
     progress("seeds", seed=0, of=arguments["seeds"])
     drawn = [framework.drawn_weights(FIRST_SEED + at) for at in range(arguments["seeds"])]
+    if [weight.shape for weight in loop.initial] == shapes():  # else layers in between draw too
+        same = digest(*arms["default"]) == digest(*drawn[0])
+        record["probes"]["seed"]["streams_repeat"]["first"] = same
     lap("draws")
     record["seeds"], record["training"] = train_seeds(loop, data, record["stages"], drawn, arguments["thorough"])
     lap("seeds")
     if arguments["thorough"]:
         record["thorough"] = thorough(framework, data, loop)
         lap("thorough")
-    record["config"] = configuration(framework)
+    record["config"] = dict(configuration(framework), weights=[list(weight.shape) for weight in loop.initial])
     record["environment"] = environment(framework, device_before)
     record["non_finite"] = not_finite(record)
     lap("environment")
