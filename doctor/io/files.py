@@ -11,7 +11,9 @@ from doctor.errors import UsageError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, through a file beside it that takes its place. An existing file keeps its mode.
+    """Write ``data`` to ``path``, through a file beside it that takes its place.
+
+    An existing file keeps its mode, and its owner and group where this process may give files away (root may).
 
     A path that is no regular file (``/dev/stdout``, a named pipe) is written to as it is.
 
@@ -23,7 +25,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             path.write_bytes(data)
             return
         target = path.resolve()  # a link stays a link: what it names is replaced
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        before = target.stat() if target.exists() else None
+        mode = before.st_mode & 0o777 if before is not None else 0o666 & ~_umask()
         handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -32,6 +35,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if before is not None:
+            _give_to(Path(name), before)
         Path(name).chmod(mode)
         Path(name).replace(target)
     except BaseException as error:
@@ -40,6 +45,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         if isinstance(error, OSError):
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         raise
+
+
+def _give_to(path: Path, owner: os.stat_result) -> None:
+    """Owner and group of another file; the group alone where only that is allowed."""
+    if not hasattr(os, "chown"):
+        return
+    for user in (owner.st_uid, -1):
+        with contextlib.suppress(OSError):
+            os.chown(path, user, owner.st_gid)
+            return
 
 
 def _umask() -> int:

@@ -198,9 +198,11 @@ def _by_section(raw: dict[str, Any], missing: dict[Path_, str]) -> tuple[Snapsho
 
 def _mark(node: Any, place: Path_, why: str, path: str = "") -> Any:
     """A copy of ``node`` in which the fact at ``place`` is missing, for the reason ``why``."""
-    if not place or not isinstance(node, (Facts, tuple)):
+    if not place or not isinstance(node, (Facts, tuple, dict, list)):
         return node
     step, rest = place[0], place[1:]
+    if isinstance(node, (dict, list)):
+        return _mark_plain(node, step, rest, why)
     if isinstance(node, tuple):
         if not isinstance(step, int) or step >= len(node):
             return node
@@ -215,6 +217,17 @@ def _mark(node: Any, place: Path_, why: str, path: str = "") -> Any:
     if not isinstance(_default(type(node), step), (Missing, Facts)):
         return node  # never missing: it keeps its default
     return msgspec.structs.replace(node, **{step: _all_missing(value, here, why)})
+
+
+def _mark_plain(node: dict[str, Any] | list[Any], step: Any, rest: Path_, why: str) -> Any:
+    """The same for plain data (a row of the project's): there the missing fact stands as it does on the wire."""
+    if isinstance(node, dict):
+        if not rest:
+            return {**node, step: {"missing": why}}
+        return {**node, step: _mark(node[step], rest, why)} if step in node else node
+    if not isinstance(step, int) or step >= len(node):
+        return node
+    return [*node[:step], _mark(node[step], rest, why), *node[step + 1 :]]
 
 
 def _default(kind: type[Facts], field: str) -> Any:

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from doctor.errors import DocumentError
-from doctor.model.facts import Missing, need
-from doctor.model.wire import decode_snapshot, encode_snapshot, parse_document
+from doctor.model.facts import Missing, known, need
+from doctor.model.wire import decode_snapshot, encode_snapshot, parse_document, to_builtins
 
 
 def test_absent_key_is_a_missing_fact() -> None:
@@ -111,3 +111,20 @@ def test_unusable_documents_are_refused_in_one_line(data: bytes, words: str) -> 
         parse_document(data, "node.json")
     assert str(caught.value).startswith("node.json: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_fact_within_a_row_is_kept() -> None:
+    """What a registry could not say stays in the image's row, with its reason, and is written again."""
+    late = {"missing": "no answer within 2 s in all"}
+    rows = [{"reference": "a:1"}, {"reference": "b:1", "registry": late, "x": {"y": [{"z": late}, 3]}}]
+    snapshot = decode_snapshot({"project": {"images": rows}})
+    assert known(snapshot.project.images) == tuple(rows)
+    assert decode_snapshot(to_builtins(snapshot)) == snapshot
+
+
+def test_the_rows_of_a_list_that_lost_one_keep_their_own_reasons() -> None:
+    """An item of a wrong shape is dropped; what was missing in the one behind it stays with that one."""
+    rows = ["nonsense", {"reference": "b:1", "registry": {"missing": "late"}}]
+    snapshot = decode_snapshot({"project": {"images": rows}})
+    assert known(snapshot.project.images) == (rows[1],)
+    assert "project.images" in snapshot.partial

@@ -51,3 +51,26 @@ def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
     """One line with the path."""
     with pytest.raises(UsageError, match=r"absent/report\.json: cannot be written: No such file"):
         write_atomically(tmp_path / "absent" / "report.json", b"x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_an_existing_file_keeps_its_owner_and_group(tmp_path: Path) -> None:
+    """kdoctor run by root on a checkout of somebody else leaves the files to them."""
+    file = tmp_path / "Dockerfile"
+    file.write_bytes(b"one")
+    os.chown(file, 1234, 2345)
+    file.chmod(0o640)
+    write_atomically(file, b"two")
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 2345, 0o640)
+    assert file.read_bytes() == b"two"
+
+
+def test_a_group_of_ones_own_is_kept(tmp_path: Path) -> None:
+    """Who may not give a file to its owner gives it at least to its group; that neither is allowed is no error."""
+    file = tmp_path / "shared"
+    file.write_bytes(b"one")
+    group = next((group for group in os.getgroups() if group != os.getegid()), os.getegid())
+    os.chown(file, -1, group)
+    write_atomically(file, b"two")
+    assert file.stat().st_gid == group
