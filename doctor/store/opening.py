@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from doctor.store.faults import told
 from doctor.store.migrating import migrate, revision_of
 from doctor.store.place import Place, StoreError
-from doctor.store.sqlite_file import PLAIN, WRITES, sqlite_engine
+from doctor.store.sqlite_file import PLAIN, WRITES, sqlite_engine, writing_turn
 from doctor.store.tables import HEAD
 
 _MIGRATION_LOCK = 0x6B646F63
@@ -48,7 +48,9 @@ class Store:
         Raises:
             StoreError: the history cannot be written.
         """
-        with told(self.place), self._engine.connect() as plain:
+        path = self.place.path
+        turn = writing_turn(path) if path is not None else contextlib.nullcontext()
+        with told(self.place), turn, self._engine.connect() as plain:
             connection = plain.execution_options(**WRITES)
             with connection.begin():
                 yield connection

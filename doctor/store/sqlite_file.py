@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from doctor.store.faults import BUSY_SECONDS, told
 from doctor.store.migrating import APPLICATION_ID
 from doctor.store.place import Place, StoreError
+from doctor.store.turns import queue_for
 
 WRITES = {"kdoctor_writes": True}  # options of a connection: one that takes the file for writing when it begins,
 PLAIN = {"kdoctor_plain": True}  # and one without transactions
@@ -44,18 +46,27 @@ def sqlite_engine(path: Path, *, write: bool) -> Engine:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options.get("kdoctor_writes"):
-            _take_turn(connection)
+            _take_file(connection)
         elif not options.get("kdoctor_plain"):
             connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
-def _take_turn(connection: Connection) -> None:
-    """Begin to write as soon as nobody else does.
+@contextlib.contextmanager
+def writing_turn(path: Path) -> Iterator[None]:
+    """This thread's turn at writing to a file, among those of this process."""
+    with queue_for(path).turn(BUSY_SECONDS) as queued:
+        if queued:  # another process may wait, too: it looks at the file in this gap
+            _pause()
+        yield
 
-    SQLite's own waiting grows to 0.1 s between two looks: among writers that come again at once, one of sixteen was
-    seen to wait half a minute. Who looks every few milliseconds, at random, has the same chance each time.
+
+def _take_file(connection: Connection) -> None:
+    """Begin to write as soon as no other process does.
+
+    SQLite's own waiting grows to 0.1 s between two looks: a process that comes again at once is not noticed to have
+    paused, and among sixteen writers one was seen to wait half a minute.
     """
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
     try:
@@ -73,7 +84,11 @@ def _until_free(attempt: Callable[[], T]) -> T:
         except (sqlite3.OperationalError, sa.exc.OperationalError) as error:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
-        time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 -- no secret
+        _pause()
+
+
+def _pause() -> None:
+    time.sleep(random.uniform(0.0, 0.002))  # noqa: S311 -- no secret
 
 
 def _make_file(path: Path, *, write: bool) -> None:
