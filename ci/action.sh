@@ -20,14 +20,22 @@ fi
 
 # The policy of the base branch, with the reference and the machines beside it: the author of a change must not switch
 # the gate off. Where the base branch has none yet, the change that brings the first one is judged by its own.
+found_base() {
+  git -C "$folder" cat-file -e "$1^{commit}" 2>/dev/null && echo "$1" && return
+  # Of the merge commit that GitHub makes and checks out for a pull request, the first parent is the base branch.
+  if [[ ${GITHUB_REF:-} == refs/pull/*/merge ]] && [ "$(git -C "$folder" rev-parse HEAD)" = "${GITHUB_SHA:-}" ]; then
+    git -C "$folder" rev-parse --quiet --verify 'HEAD^1^{commit}' && return
+  fi
+  git -C "$folder" fetch --quiet --no-tags --depth=1 origin "$1" >&2 && echo "$1"
+}
+
 place=$folder
 base=${KDOCTOR_ACTION_BASE:-}
 if [ -n "$base" ]; then
   [[ $base =~ ^[0-9a-f]{40}([0-9a-f]{24})?$ ]] || fail "the base commit is no commit"
   tree="$RUNNER_TEMP/kdoctor-base"
   if [ ! -d "$tree" ]; then
-    git -C "$folder" cat-file -e "$base^{commit}" 2>/dev/null ||
-      git -C "$folder" fetch --quiet --no-tags --depth=1 origin "$base"
+    base=$(found_base "$base") || fail "the base branch cannot be had: give actions/checkout the input fetch-depth: 2"
     git -C "$folder" worktree add --quiet --detach "$tree" "$base"
   fi
   place="$tree/$(git -C "$folder" rev-parse --show-prefix)"
