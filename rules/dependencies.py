@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import UNSET
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from doctor.model.facts import applies, known, need
-from doctor.model.report import Confidence
+from doctor.model.report import Change, Confidence
 from doctor.model.snapshot import Package
 from doctor.rule import Case, Finding, Severity, rule
 
@@ -77,6 +78,7 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         ),
         likely=0.9,
         thing=name,
+        change=Change("bound", name, reqs.joined(wanted, works), f"what TensorFlow {text} works with", mends=False),
     )
 
 
@@ -270,6 +272,7 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
                 evidence=evidence(case, tensorflow or "software.tensorflow.version", package),
                 likely=0.6,
                 thing=f"tensorflow,{name}",
+                change=Change("bound", name, row.works, f"what TensorFlow {text} works with", mends=False),
             )
 
 
@@ -284,6 +287,11 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
         evidence=evidence(case, owner, target),
         likely=0.5,
         thing=f"{owner.name},{name}",
+        change=Change(
+            "bound", name, str(requirement.specifier), f"what {owner.name} {version} requires".strip(), mends=False
+        )
+        if target is not None
+        else UNSET,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import UNSET, UnsetType
+
 from doctor.images import reference
 from doctor.model.facts import Unknown, applies
-from doctor.model.report import Evidence
+from doctor.model.report import Change, Evidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .image_rows import INDEX_HELP, Use, chosen, uses
@@ -110,12 +112,14 @@ def digest_missing(case: Case) -> Iterator[Finding]:
     """
     for use in chosen(case, (reference.TAG,)):
         path = use.row.get("path")
+        digest = (use.registry or {}).get("tag_digest")
+        change = Change("digest", use.short, digest, "what the tag names now") if isinstance(digest, str) else UNSET
         yield _unpinned(
-            use, f"{use.short} is not pinned to a digest", "this tag can move", f"kdoctor pin --write {path}"
+            use, f"{use.short} is not pinned to a digest", "this tag can move", f"kdoctor pin --write {path}", change
         )
 
 
-def _unpinned(use: Use, message: str, effect: str, fix: str) -> Finding:
+def _unpinned(use: Use, message: str, effect: str, fix: str, change: Change | UnsetType = UNSET) -> Finding:
     return Finding(
         message,
         effect=effect,
@@ -127,6 +131,7 @@ def _unpinned(use: Use, message: str, effect: str, fix: str) -> Finding:
         location=use.location,
         thing=use.name,
         likely=0.3,
+        change=change,
     )
 
 

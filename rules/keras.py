@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from doctor.model.facts import applies, known, need
-from doctor.model.report import Confidence
+from doctor.model.report import Change, Confidence
 from doctor.model.snapshot import Package
 from doctor.rule import Case, Finding, Severity, rule
 
@@ -94,6 +94,7 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
         evidence=evidence(case, keras or "software.keras.version", "software.tensorflow.version"),
         likely=0.85,
         thing="keras",
+        change=Change("bound", "keras", wanted, f"what TensorFlow {text} works with", mends=False),
     )
 
 
@@ -122,6 +123,13 @@ def _tf_keras(case: Case, text: str, legacy: Package | None) -> Iterator[Finding
         evidence=evidence(case, legacy, "software.tensorflow.version", "software.keras.legacy"),
         likely=0.85,
         thing="tf-keras",
+        change=Change(
+            "bound",
+            "tf-keras",
+            f"~={_minor(tensorflow)}.0",
+            f"the tf-keras of TensorFlow {_minor(tensorflow)}",
+            mends=False,
+        ),
     )
 
 

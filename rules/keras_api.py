@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from doctor.model.facts import Unknown, known
-from doctor.model.report import Confidence, Evidence
+from doctor.model.report import Change, Confidence, Evidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .script_rows import Row, facts, finding, scripts, where
@@ -114,9 +117,27 @@ def _finding(row: Row, places: list[Row]) -> Finding:
         thing=missing.name,
         likely=0.6,
         confidence=Confidence.HIGH,
+        change=_change(missing),
     )
     extra = Evidence("software.keras.version", fact["_version"]) if fact["_home"] != "tensorflow" else None
     return result if extra is None else _with(result, extra)
+
+
+# Another name for the same thing: what is passed stays as it is.
+_RENAMED = frozenset(
+    {"lr", "nb_epoch", "output_dim", "init", "border_mode", "subsample", "input", "output"}
+    | {".reset_states", ".fit_generator", ".evaluate_generator", ".predict_generator"}
+)
+
+
+def _change(missing: Gone) -> Change | UnsetType:
+    """The new name, where the old one can simply be replaced."""
+    argument = missing.name.removesuffix(")").rpartition("(")[2]
+    if argument not in _RENAMED:
+        return UNSET
+    new = re.match(r"\w+", missing.instead)
+    kind = "method" if argument.startswith(".") else "argument"
+    return Change(kind, missing.name, new[0], "its name today") if new else UNSET
 
 
 def _with(found: Finding, extra: Evidence) -> Finding:

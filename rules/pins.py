@@ -6,10 +6,13 @@ import posixpath
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from doctor.model.facts import applies, known, need
-from doctor.model.report import Confidence, Evidence, Location
+from doctor.model.report import Change, Confidence, Evidence, Location
 from doctor.rule import Case, Finding, Severity, rule
 
+from .pinning import version_to_pin
 from .tables.packages import is_numeric
 
 _MOST_NAMED = 5
@@ -54,10 +57,11 @@ def dependency_unpinned(case: Case) -> Iterator[Finding]:
         if (metadata or str(row.get("path")).endswith(".in")) and row.get("name") in pinned:
             continue
         name, asked = str(row.get("name")), str(row.get("specifier") or "")
+        version, why = version_to_pin(case, row)
         yield Finding(
             _inexact(row, name, asked),
             effect="the next install may take another release",
-            fix=_exact_fix(case, row),
+            fix=_exact_fix(row, version, why),
             verify="kdoctor scan --select KD601",
             evidence=(
                 Evidence("project.requirements", {"name": name, **({"specifier": asked} if asked else {})}, "file"),
@@ -66,6 +70,7 @@ def dependency_unpinned(case: Case) -> Iterator[Finding]:
             thing=name,
             severity=Severity.INFO if metadata else Severity.WARNING,
             likely=0.3,
+            change=_exact_change(row, version, why),
         )
 
 
@@ -75,13 +80,24 @@ def _inexact(row: dict[str, Any], name: str, asked: str) -> str:
     return f"{name} {asked} allows more than one version" if asked else f"{name} is asked for without a version"
 
 
-def _exact_fix(case: Case, row: dict[str, Any]) -> str:
-    name = str(row.get("name"))
-    # what an image installs is not what is installed here
-    package = None if row.get("kind") == "install" else case.package(name)
-    version = known(package.version) if package is not None else None
-    sign = "=" if row.get("installer") in ("conda", "mamba", "micromamba", "apt") else "=="
-    return f"write {name}{sign}{version or 'VERSION'}" + (", the version that is installed" if version else "")
+def _exact_fix(row: dict[str, Any], version: str | None, why: str) -> str:
+    return f"write {row.get('name')}{_sign(row)}{version or 'VERSION'}" + (f", {why}" if why else "")
+
+
+def _sign(row: dict[str, Any]) -> str:
+    return "=" if row.get("installer") in ("conda", "mamba", "micromamba", "apt") else "=="
+
+
+def _exact_change(row: dict[str, Any], version: str | None, why: str) -> Change | UnsetType:
+    """The exact requirement, where it can be written in place of the one that is there.
+
+    Not a package's own metadata, whose ranges are for those who install it beside others; nor a file that another one
+    is made from.
+    """
+    meant = row.get("kind") == "metadata" or str(row.get("path")).endswith(".in") or row.get("url")
+    if version is None or meant or row.get("installer") == "apt":
+        return UNSET
+    return Change("requirement", str(row.get("name")), f"{_sign(row)}{version}", why)
 
 
 @rule("KD602", "hash-missing", Severity.INFO)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import UNSET
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from doctor.model.facts import applies, need
+from doctor.model.report import Change
 from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
@@ -50,22 +52,23 @@ def requirement_unresolvable(case: Case) -> Iterator[Finding]:
             continue
         row = _gone(case, wanted, python)
         if row is not None:
-            yield _unresolvable(case, wanted, row.why, f"{reqs.install(case, _fitting(case, row.instead))}")
+            yield _unresolvable(case, wanted, row.why, instead=_fitting(case, row.instead))
         elif (why := _pins_nothing(case, wanted, python) or _never_existed(wanted)) is not None:
-            yield _unresolvable(case, wanted, why[0], reqs.install(case, why[1]))
+            yield _unresolvable(case, wanted, why[0], instead=why[1])
         elif (why := _no_such_extra(case, wanted)) is not None:
             yield msgspec.structs.replace(
-                _unresolvable(case, wanted, why[0], why[1]),
+                _unresolvable(case, wanted, why[0], fix=why[1]),
                 message=f"{shown(wanted)} brings no CUDA: {why[0]}",
                 effect="pip installs TensorFlow without CUDA, and only warns",
                 severity=Severity.WARNING,
             )
         elif (why := _extra_elsewhere(case, wanted)) is not None:
-            yield _unresolvable(case, wanted, why[0], why[1])
+            yield _unresolvable(case, wanted, why[0], fix=why[1])
     yield from _contradictions(case, rows)
 
 
-def _unresolvable(case: Case, wanted: Asked, why: str, fix: str) -> Finding:
+def _unresolvable(case: Case, wanted: Asked, why: str, *, fix: str = "", instead: str = "") -> Finding:
+    fix = fix or reqs.install(case, instead)
     return Finding(
         f"{shown(wanted)} cannot be installed: {why}",
         effect="the installation fails",
@@ -75,6 +78,7 @@ def _unresolvable(case: Case, wanted: Asked, why: str, fix: str) -> Finding:
         location=wanted.location,
         likely=0.9,
         thing=wanted.name,
+        change=Change("requirement", wanted.name, instead, "what can be installed instead") if instead else UNSET,
     )
 
 
@@ -186,11 +190,14 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
         for second in rows:
             if first.index >= second.index or first.file != second.file or (first.name, second.name) in seen:
                 continue
-            why = (
-                _same_package(first, second) if first.name == second.name else _tensorflow_forbids(case, first, second)
+            why, declared = (
+                (_same_package(first, second), None)
+                if first.name == second.name
+                else _tensorflow_forbids(case, first, second)
             )
             if why is None:
                 continue
+            other = second if first.name in _SAME_REQUIREMENTS else first
             seen.add((first.name, second.name))
             yield Finding(
                 f"{shown(first)} and {shown(second)} contradict each other: {why}",
@@ -200,9 +207,12 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
                 else f"keep one of them: {reqs.install(case, shown(first))}",
                 verify=f"pip install --dry-run '{shown(first)}' '{shown(second)}'",
                 evidence=evidence(case, first, second),
-                location=second.location,
+                location=(other if declared else second).location,
                 likely=0.9,
                 thing=f"{first.name},{second.name}",
+                change=Change("requirement", other.name, str(declared.specifier), f"what {declared.of} requires")
+                if declared
+                else UNSET,
             )
 
 
@@ -223,24 +233,36 @@ _REQUIRING_TENSORFLOW = frozenset(
 _SAME_REQUIREMENTS = ("tensorflow", "tensorflow-gpu", "tensorflow-cpu")
 
 
-def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> str | None:
-    """A TensorFlow request each of whose releases excludes what the other request asks for, or that excludes them."""
+class _Declared(msgspec.Struct, frozen=True):
+    """What a TensorFlow release (``of``) requires of another package."""
+
+    of: str
+    specifier: SpecifierSet
+
+
+def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> tuple[str | None, _Declared | None]:
+    """A TensorFlow request each of whose releases excludes what the other request asks for, or that excludes them.
+
+    With what the one release that is asked for requires, where it is one.
+    """
     tensorflow, other = (first, second) if first.name in _SAME_REQUIREMENTS else (second, first)
     releases_of = candidates_of(tensorflow) if tensorflow.name in _SAME_REQUIREMENTS else ()
     candidates = [r for v in releases_of if (r := tensorflow_release(v))]
     if not candidates or other.name in _SAME_REQUIREMENTS:
-        return None
+        return None, None
     if (needed := _declared_by(other)) is not None:
         fits = any(allows(needed, release.version) is not False for release in candidates)
-        return None if fits else f"{shown(other)} requires tensorflow{needed}"
-    declared = []
+        return None if fits else f"{shown(other)} requires tensorflow{needed}", None
+    declared: list[str] = []
+    found: _Declared | None = None
     for release in candidates:
         rows = [r for e in (None, *sorted(tensorflow.extras)) for r in reqs.release_requirements(case, release, e)]
         named = [r for r in rows if canonicalize_name(r.name) == other.name]
         if not named or any(_meet(r.specifier, other.requirement.specifier) for r in named):
-            return None
+            return None, None
         declared.append(f"tensorflow {release.version} requires {named[0]}")
-    return declared[-1]
+        found = _Declared(f"TensorFlow {release.version}", named[0].specifier)
+    return declared[-1], found if len(candidates) == 1 else None
 
 
 def _declared_by(other: Asked) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import UNSET, UnsetType
+
 from doctor.model.facts import applies, known
-from doctor.model.report import Confidence
+from doctor.model.report import Change, Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .script_rows import SCAN, Row, facts, finding, first, on_tensorflow, training, where
@@ -60,7 +62,15 @@ def seed_unset(case: Case) -> Iterator[Finding]:
             effect="two runs give two results",
             fix=f"{_seeding(case, row)} before the model is built",
             confidence=Confidence.MEDIUM if others else Confidence.HIGH,
+            change=_seed(case),
         )
+
+
+def _seed(case: Case) -> Change | UnsetType:
+    version = known(case.software.tensorflow.version)
+    if version is None or not at_least(version, "2.7"):
+        return UNSET
+    return Change("seed", "keras.utils.set_random_seed", "42", "any number will do, as long as it stays")
 
 
 def _seeding(case: Case, row: Row) -> str:
@@ -94,7 +104,7 @@ def op_determinism_off(case: Case) -> Iterator[Finding]:
 
     ## How it is judged
     Scripts that train on TensorFlow. What an imported module of the project sets counts, and so does the variable in
-    the environment that is judged.
+    the environment that is judged, or in a Dockerfile, a compose file or the `.env` of the project.
 
     ## References
     TensorFlow, `tf.config.experimental.enable_op_determinism`; NVIDIA framework-reproducibility.
@@ -102,7 +112,8 @@ def op_determinism_off(case: Case) -> Iterator[Finding]:
     rows = [row for row in training(case) if on_tensorflow(case, row)]
     applies(bool(rows), "no script trains on TensorFlow")
     environment = known(case.software.environment) or {}
-    if str(environment.get("TF_DETERMINISTIC_OPS", "")).lower() in ("1", "true"):
+    said = [environment.get("TF_DETERMINISTIC_OPS"), *_set_in_files(case, "TF_DETERMINISTIC_OPS")]
+    if any(str(value or "").lower() in ("1", "true") for value in said):
         return
     version = known(case.software.tensorflow.version)
     old = version is not None and not at_least(version, "2.8")
@@ -118,7 +129,13 @@ def op_determinism_off(case: Case) -> Iterator[Finding]:
                 if old
                 else "tf.config.experimental.enable_op_determinism() beside the seed",
                 likely=0.1,
+                change=Change("environment", "TF_DETERMINISTIC_OPS", "1", "deterministic operations, at some speed"),
             )
+
+
+def _set_in_files(case: Case, name: str) -> list[object]:
+    """The values that files of the project give a variable: Dockerfiles, compose files, ``.env``."""
+    return [row.get("value") for row in known(case.project.environment) or () if row.get("name") == name]
 
 
 @rule("KD710", "seed-late", Severity.INFO, follows=(), would_help=SCAN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from doctor.model.report import Confidence
+from doctor.model.report import Change, Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .script_rows import SCAN, Row, facts, finding, more_places, scripts, training, where
@@ -286,4 +286,5 @@ def best_weights_lost(case: Case) -> Iterator[Finding]:
                 f"{where(row, fact)}: early stopping without restore_best_weights, and no checkpoint",
                 effect="the model is that of the last epoch, not of the best",
                 fix="restore_best_weights=True",
+                change=Change("keyword", "restore_best_weights", "True", "the weights of the best epoch"),
             )

@@ -269,6 +269,7 @@ class Project(Facts, frozen=True):
     scripts: Maybe[tuple[dict[str, Any], ...]] = unknown("project.scripts")
     unreadable: Maybe[tuple[dict[str, Any], ...]] = unknown("project.unreadable")
     suppressions: Maybe[tuple[dict[str, Any], ...]] = unknown("project.suppressions")
+    environment: Maybe[tuple[dict[str, Any], ...]] = unknown("project.environment")
 
 
 class Subject(Facts, frozen=True):

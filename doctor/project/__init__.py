@@ -16,7 +16,8 @@ def collect_project(
 
     Nothing is executed and no network is used. Besides ``images``, ``requirements`` and ``lock_files`` it holds
     ``unreadable`` ({path, line, why}), ``suppressions`` ({path, line, codes, reason, until}) and ``requested``, the
-    rows of ``software.requested``. An image that is used by tag and stands in the folder's ``kdoctor.lock`` has what
+    rows of ``software.requested``, and ``environment`` ({name, value, path, line, end_line}: variables of TensorFlow
+    and Keras that the files set). An image that is used by tag and stands in the folder's ``kdoctor.lock`` has what
     that tag named under ``recorded`` ({digest, date, source}). ``scripts``: see :mod:`doctor.project.scripts`.
 
     Args:

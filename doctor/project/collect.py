@@ -13,6 +13,7 @@ from typing import Any
 from doctor.images import discover
 from doctor.images.discover import Candidate
 from doctor.images.use import ImageUse, Unreadable
+from doctor.project import environment
 from doctor.project.found import Found, Requirement, SourceFile
 from doctor.project.requirements import Include
 
@@ -39,6 +40,7 @@ def collect(
         else:
             run.read(item)
     run.follow_includes()
+    run.read_dotenv()
     section = run.section()
     section["scripts"], unreadable, comments = collect_scripts(folder, texts=texts)
     section["unreadable"] += unreadable
@@ -54,6 +56,7 @@ class _Collection:
         self._deadline = time.monotonic() + _MOST_SECONDS
         self.found = Found()
         self._suppressions: list[dict[str, Any]] = []
+        self._environment: list[dict[str, Any]] = []
         self._includes: dict[str, list[Include]] = {}  # by the including file
         self._kinds: dict[str, str] = {}  # requirements files that were read: path → kind
 
@@ -69,6 +72,8 @@ class _Collection:
             return
         if "kdoctor:" in text:
             self._suppressions += suppressions(candidate.path, text)
+        if candidate.kind in (discover.DOCKERFILE, discover.COMPOSE):
+            self._environment += environment.parse(text, candidate.path, candidate.kind)
         file = SourceFile(candidate.path, text, self._root)
         try:
             found = self._parse(file, candidate.kind)
@@ -135,6 +140,16 @@ class _Collection:
                 self.read(Candidate(target, kind, place.stat().st_size))
                 pending += [(target, further) for further in self._includes.get(target, ())]
 
+    def read_dotenv(self) -> None:
+        """The variables of TensorFlow in the folder's own ``.env``."""
+        path = environment.DOTENV
+        place = self._root / path
+        if place.is_symlink() or not place.is_file():
+            return
+        text = self._texts.get(path) or discover.read(self._root, Candidate(path, discover.YAML, place.stat().st_size))
+        if isinstance(text, str):
+            self._environment += environment.parse(text, path, path)
+
     def section(self) -> dict[str, Any]:
         """Everything that was found, as plain data."""
         requirements = self._constrained()
@@ -147,6 +162,7 @@ class _Collection:
             ],
             "unreadable": [row.row() for row in self.found.unreadable],
             "suppressions": self._suppressions,
+            "environment": self._environment,
         }
 
     def _constrained(self) -> list[Requirement]:

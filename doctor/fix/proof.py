@@ -1,0 +1,51 @@
+"""What the rules would say of the project, did its files read otherwise: a fix counts only where that is better."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from doctor import catalogue
+from doctor.case import Case
+from doctor.engine import judge
+from doctor.model.wire import decode_snapshot
+
+# Rules that read the project's files. Those on images ask registries too: what pins an image is proven by doctor.pin.
+# Those on hashes and lock files speak of files as a whole: a pin without a hash is better than no pin.
+_FAMILIES = ("KD3", "KD6", "KD7", "KD9")
+_LEFT_OUT = ("KD602", "KD603")
+
+
+@dataclass
+class Project:
+    """A folder, the case that it was judged in, and what its rules said before anything is edited."""
+
+    folder: Path
+    case: Case
+    build_args: Mapping[str, str]
+    _before: Counter[str] = field(default_factory=Counter)
+    _looked: bool = False
+
+    def better(self, texts: Mapping[str, str], mended: Counter[str]) -> bool:
+        """Whether with these texts every mended fingerprint is gone as often as it should, and none is new."""
+        if not self._looked:
+            self._before, self._looked = self._judge({}), True
+        after = self._judge(texts)
+        gone = all(after[one] <= self._before[one] - count for one, count in mended.items())
+        return gone and all(count <= self._before[one] for one, count in after.items())
+
+    def _judge(self, texts: Mapping[str, str]) -> Counter[str]:
+        from doctor.project import collect_project  # noqa: PLC0415 (only where something is to be mended)
+
+        section = collect_project(self.folder, self.build_args, texts)
+        requested = section.get("requested") or []
+        read = decode_snapshot({"project": section, "software": {"requested": requested}})
+        snapshot = self.case.snapshot
+        software = msgspec.structs.replace(snapshot.software, requested=read.software.requested)
+        case = Case(msgspec.structs.replace(snapshot, project=read.project, software=software))
+        rules = [r for r in catalogue.rules() if r.code.startswith(_FAMILIES) and r.code not in _LEFT_OUT]
+        return Counter(one.fingerprint for one in judge(case, rules).findings)

@@ -1,0 +1,88 @@
+"""The version that a request should be pinned to: one that was locked, asked for or installed, and that works.
+
+Nothing here registers a rule.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from doctor.case import Case
+from doctor.model.facts import known
+
+from . import requirements as reqs
+from .tables.packages import broken_bounds
+from .tables.versions import admits, version
+
+# A release that the index has: no local build, no development version.
+_RELEASE = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?")
+
+
+def version_to_pin(case: Case, row: dict[str, Any]) -> tuple[str | None, str]:
+    """The version for a row of ``project.requirements``, with where it comes from; None where nothing tells one.
+
+    What an image installs is not what is installed here: for it count lock files and exact requests only.
+    """
+    name = str(row.get("name"))
+    if not _holds(case, row):
+        return None, ""
+    for found, why in _candidates(case, row, name):
+        if _RELEASE.fullmatch(found) and _allowed(row, found) and _works(case, name, found):
+            return found, why
+    return None, ""
+
+
+def _candidates(case: Case, row: dict[str, Any], name: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for lock in known(case.project.lock_files) or ():
+        locked = (lock.get("packages") or {}).get(name)
+        if isinstance(locked, str) and name not in (lock.get("variants") or {}):
+            found.append((locked, f"the version in {lock.get('path')}"))
+    if row.get("kind") != "install":
+        package = case.package(name)
+        installed = known(package.version) if package is not None and not known(package.editable) else None
+        return [*found, (installed, "the version that is installed")] if installed else found
+    asked = {
+        (str(other.get("specifier"))[2:].strip(), str(other.get("path")))
+        for other in known(case.project.requirements) or ()
+        if other.get("name") == name and other.get("exact") is True and str(other.get("specifier")).startswith("==")
+    }
+    if len({text for text, _ in asked}) == 1:
+        found += [(text, f"the version in {path}") for text, path in sorted(asked)[:1]]
+    return found
+
+
+def _holds(case: Case, row: dict[str, Any]) -> bool:
+    """Whether the request is one for this environment: what is installed says nothing of other systems."""
+    marker = row.get("marker")
+    if not marker:
+        return True
+    requirement = reqs.parse(f"x; {marker}")
+    return requirement is not None and reqs.holds(requirement, reqs.marker_environment(case)) is True
+
+
+def _allowed(row: dict[str, Any], found: str) -> bool:
+    """Whether the request itself allows the version; one that is written in no common language (``^2.15``) is not held
+    against it where the version begins as it does."""
+    asked = str(row.get("specifier") or "")
+    if not asked:
+        return True
+    try:
+        return SpecifierSet(asked).contains(found, prereleases=True)
+    except InvalidSpecifier:
+        start = re.match(r"[\^~=\s]*(\d+(?:\.\d+)?)", asked)
+        return start is not None and (found + ".").startswith(start[1] + ".")
+
+
+def _works(case: Case, name: str, found: str) -> bool:
+    """Whether the version is one that the installed TensorFlow works with."""
+    text = reqs.tensorflow_version(case)
+    if text is None or version(found) is None:
+        return version(found) is not None
+    declared = reqs.requirement_of_tensorflow(case, name)
+    if declared is not None and admits(str(declared.specifier), found) is False:
+        return False
+    return not broken_bounds(text, name, found)
