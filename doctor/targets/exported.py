@@ -67,7 +67,7 @@ class _Reader:
 
     def put_aside(self, stream: StreamBlob, name: str) -> Iterator[Member]:
         """The members of the export, while the wanted ones are copied."""
-        for member in members(stream, name):
+        for member in members(stream, name, marked=True):
             if member.kind == FILE and self.keep(member.name, member.size):
                 self._copy(stream, member)
             yield member

@@ -41,11 +41,13 @@ class Member(NamedTuple):
 Keep = Callable[[str, int], int]
 
 
-def members(blob: Blob, name: str, keep: Keep | None = None, limit: int = MAX_MEMBERS) -> Iterator[Member]:
+def members(
+    blob: Blob, name: str, keep: Keep | None = None, limit: int = MAX_MEMBERS, *, marked: bool = False
+) -> Iterator[Member]:
     """The members of the tar in a blob; ``name`` is what errors call it.
 
     ``keep`` says of a file's name and size how many bytes of its start are to come along (for what cannot be read
-    again cheaply).
+    again cheaply). ``marked``: its end must be marked by zeros, as a stream may be cut off between two members.
 
     Raises:
         TargetError: it is no tar, is cut off, or has more than ``limit`` members.
@@ -58,6 +60,8 @@ def members(blob: Blob, name: str, keep: Keep | None = None, limit: int = MAX_ME
     while True:
         head = read_at(at, _BLOCK)
         if len(head) < _BLOCK:
+            if marked and not head:
+                raise TargetError(f"{name}: stops without the mark of its end: cut off")
             if not head and at and read_at(last, 1):
                 return  # some writers leave the two blocks of zeros out
             raise TargetError(f"{name}: ends in the middle of a header: cut off, or no tar")
