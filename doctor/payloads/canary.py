@@ -263,6 +263,8 @@ class Framework(object):
         self.device = self._choose_device(arguments["device"])
         self.threads = self._set_threads(arguments["threads"])
         self.determinism = self._set_determinism() if arguments["deterministic"] else "off"
+        # Under op determinism a draw without any seed is an error; a seeding that forgets TensorFlow is to be measured.
+        self.tf.random.set_seed(0)
         self.seeding = "keras.utils.set_random_seed" if self._set_random_seed() else "random, numpy and tensorflow"
 
     def _keras(self) -> Any:
