@@ -10,6 +10,8 @@ import typer
 from doctor.cli.options import Flags, shared
 from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, Run, inside
 
+_FIXES = "Fixes"
+
 
 @shared
 def scan(
@@ -32,11 +34,22 @@ def scan(
     plain_http: PlainHttp = None,
     try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
     canary: Annotated[bool, typer.Option("--canary", help="Run the training canary too.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Show what would mend the findings: a diff, or commands.", rich_help_panel=_FIXES),
+    ] = False,
+    write: Annotated[
+        bool,
+        typer.Option("--write", "--yes", help="With --fix: write the safe edits, ask nothing.", rich_help_panel=_FIXES),
+    ] = False,
 ) -> None:
     """Say what is wrong with this machine and this environment, the root cause first."""
     from doctor.cli.session import Session
+    from doctor.errors import UsageError
     from doctor.scan import Request, look_at
 
+    if write and not fix:
+        raise UsageError("--write goes with --fix: kdoctor scan --fix --write")
     flags.update(image=image, platform=platform, pull=pull, run=run, cache=cache, plain_http_registries=plain_http)
     session = Session.open(flags, path)
     request = Request(
@@ -53,8 +66,13 @@ def scan(
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header
     judged = session.judge(looked.snapshots)
+    fixes = None
+    if fix and judged:
+        from doctor.cli.fixing import mend
+
+        judged, fixes = mend(session, request, judged, write=write)
     if not canary or not judged:
-        session.finish(judged, unmet=looked.unmet, notes=looked.notes)
+        session.finish(judged, unmet=looked.unmet, notes=looked.notes, fixes=fixes)
     from doctor.canary.beside import run_beside
     from doctor.canary.present import Bar
     from doctor.report.head import areas
@@ -70,6 +88,7 @@ def scan(
         unmet=[*looked.unmet, *found.unmet],
         notes=looked.notes,
         had=found.had,
+        fixes=fixes,
         head=(lambda report: areas(case, report.findings, report.skipped, found.text)) if len(judged) == 1 else None,
         **found.parts,
     )

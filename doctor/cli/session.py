@@ -19,7 +19,7 @@ from doctor.diagnosis import machine_name
 from doctor.engine import Outcome, judge
 from doctor.errors import DoctorError
 from doctor.io.files import write_atomically
-from doctor.model.report import MachineRow, Note, Report
+from doctor.model.report import Finding, Fixes, MachineRow, Note, Report
 from doctor.model.snapshot import Snapshot
 from doctor.report import render
 from doctor.report.context import WIDTH, Anchors, Area, for_settings
@@ -63,6 +63,20 @@ class Session:
         cases = [Case(snapshot) for snapshot in snapshots]
         return [(case, judge(case, rules, machine=machine_name(case.snapshot))) for case in cases]
 
+    def standing(self, judged: Sequence[tuple[Case, Outcome]]) -> tuple[Finding, ...]:
+        """The findings that suppressions and the baseline leave."""
+        cases = [case for case, _ in judged]
+        report = gate.build_report(
+            [outcome for _, outcome in judged],
+            [gate.subject_row(case) for case in cases],
+            (),
+            self.settings,
+            today=self.today,
+            suppressions=[s for case in cases for s in suppression.from_files(case, self.today)],
+            known_findings=baseline.read(Path(self.settings.baseline)) if self.settings.baseline else None,
+        )
+        return report.findings
+
     def finish(
         self,
         judged: Sequence[tuple[Case, Outcome]],
@@ -74,6 +88,7 @@ class Session:
         had: Sequence[str] = (),
         machines: Sequence[MachineRow] | None = None,
         suppressions: Sequence[Suppression] | None = None,
+        fixes: Fixes | None = None,
         **report_parts: Any,
     ) -> NoReturn:
         """Build the report, write it wherever it was asked for, and end with its exit code.
@@ -81,6 +96,7 @@ class Session:
         ``unmet``: named targets that could not be looked at; ``notes``: other remarks for the reader;
         ``head``: the lines that open the screen, where they are not those of the case; ``had``: runs that took place.
         ``machines`` and ``suppressions``: where they are not simply those of the cases (and ``unmet`` is complete).
+        ``fixes``: what was offered or written; a file that could not be written ends the command with 1.
         """
         cases = [case for case, _ in judged]
         lacking: list[Note] = []
@@ -103,6 +119,10 @@ class Session:
             tables=catalogue.tables_date(),
             **report_parts,
         )
+        if fixes is not None:
+            refused = any(file.refused for file in fixes.files)
+            code = gate.FAILED if refused and report.exit_code == gate.PASSED else report.exit_code
+            report = msgspec.structs.replace(report, fixes=fixes, exit_code=code)
         if self.settings.write_baseline:
             baseline.write(Path(self.settings.write_baseline), report.findings)
         case = cases[0] if len(cases) == 1 else None

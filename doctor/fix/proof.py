@@ -6,18 +6,31 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from doctor import catalogue
 from doctor.case import Case
 from doctor.engine import judge
+from doctor.model.facts import known
+from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot
 
 # Rules that read the project's files. Those on images ask registries too: what pins an image is proven by doctor.pin.
 # Those on hashes and lock files speak of files as a whole: a pin without a hash is better than no pin.
 _FAMILIES = ("KD3", "KD6", "KD7", "KD9")
 _LEFT_OUT = ("KD602", "KD603")
+
+
+def renewed(snapshot: Snapshot, section: dict[str, Any]) -> Snapshot:
+    """The snapshot with the project's facts, and what it requests, in place of those that were read before."""
+    read = decode_snapshot({"project": section, "software": {"requested": section.get("requested") or []}})
+    software = snapshot.software
+    places = {f"{row.get('path')}:{row.get('line')}" for row in known(snapshot.project.requirements) or ()}
+    if all(known(row.where) in places for row in known(software.requested) or ()):
+        software = msgspec.structs.replace(software, requested=read.software.requested)
+    return msgspec.structs.replace(snapshot, project=read.project, software=software)
 
 
 @dataclass
@@ -41,11 +54,6 @@ class Project:
     def _judge(self, texts: Mapping[str, str]) -> Counter[str]:
         from doctor.project import collect_project  # noqa: PLC0415 (only where something is to be mended)
 
-        section = collect_project(self.folder, self.build_args, texts)
-        requested = section.get("requested") or []
-        read = decode_snapshot({"project": section, "software": {"requested": requested}})
-        snapshot = self.case.snapshot
-        software = msgspec.structs.replace(snapshot.software, requested=read.software.requested)
-        case = Case(msgspec.structs.replace(snapshot, project=read.project, software=software))
+        case = Case(renewed(self.case.snapshot, collect_project(self.folder, self.build_args, texts)))
         rules = [r for r in catalogue.rules() if r.code.startswith(_FAMILIES) and r.code not in _LEFT_OUT]
         return Counter(one.fingerprint for one in judge(case, rules).findings)

@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from doctor import __version__
-from doctor.model.report import Finding, Report, Severity
-from doctor.report import changes, drift, excerpt, sanitize, totals
+from doctor.model.report import Finding, Fixes, Report, Severity
+from doctor.report import changes, drift, excerpt, fixes, sanitize, totals
 from doctor.report.context import Context
 from doctor.report.evidence import details
 
@@ -48,6 +48,7 @@ def render(report: Report, context: Context) -> str:
         lines += [screen.paint("Changes", "bold"), *(part for row in listed for part in screen.wrap_row(row)), ""]
     for group in _groups(report.findings):
         lines += [*_block(group, report, screen), ""]
+    lines += _fixes(report, screen)
     lines += _log(report, screen)
     lines += _notes(report, screen)
     if context.show_skipped:
@@ -187,6 +188,22 @@ def _place(group: list[Finding], report: Report) -> str:
     if path and (only or path.split(":", 1)[0] == shown):
         return path
     return f"{shown}: {path}" if path else shown
+
+
+def _fixes(report: Report, screen: _Screen) -> list[str]:
+    """What was offered to be mended, or was: a diff is never wrapped."""
+    if not isinstance(report.fixes, Fixes):
+        return []
+    lines = [screen.paint("Fixes", "bold")]
+    for kind, text in fixes.lines(report.fixes):
+        if kind == "diff":
+            style = {"+": "ok", "-": "error", "@": "info"}.get(text[:1])
+            lines.append("  " + (screen.paint(text, style) if style and text[:3] not in ("+++", "---") else text))
+        elif kind == "command":
+            lines.append("    " + text)
+        else:
+            lines += screen.wrap(sanitize.line(text), "  – " if kind == "item" else "  ", "    ")
+    return [*lines, ""]
 
 
 def _log(report: Report, screen: _Screen) -> list[str]:
