@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 
+from doctor.canary import described
 from doctor.canary.canonical import Plain, changes, snake
-from doctor.canary.distance import KURTOSIS_THRESHOLD, PROBE_THRESHOLDS, Distances
+from doctor.canary.distance import KURTOSIS_THRESHOLD, PROBE_THRESHOLDS, STAGE_THRESHOLDS, Distances
+from doctor.canary.draws import kept_to
 from doctor.canary.record import InitializerProbe, Record
 
 # The scale of an initializer whose spread is within 3 % of it; the closest two (glorot and lecun here) are 11 % apart.
 _SCALE_TOLERANCE = 0.03
 _FLOAT32_BITS = 24
 _BFLOAT16_PRECISION = 2.0**-8
+_ROUNDING = 0.01  # L2-relative; more than any number format loses of data of order one
 
 
 class Cause(msgspec.Struct, frozen=True, rename={"from_": "from"}):
@@ -31,7 +34,7 @@ def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
     """Every default that changed, seeds first, as far as it can be named.
 
     A probe that fires names its default. A stage over its threshold with no probe behind it is named only by a
-    configuration that differs in that part; else it stays unexplained.
+    configuration, or weights, that differ in that part; else it stays unexplained.
     """
     fired, exceeded = distances.fired(), distances.exceeded()
     found = _seeds(a, b)
@@ -39,11 +42,13 @@ def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
     if precision is not None:
         found.append(precision)
     if "initializer" in fired:
-        found.append(Cause("initializer", *_initializers(a, b, distances), evidence=("probes.initializer",)))
+        probed = distances.initializer != ("draws",)
+        seen = "probes.initializer" if probed else "stages.default.init"
+        found.append(Cause("initializer", *_initializers(a, b, distances), evidence=(seen,)))
     for what, probes, describe in (
-        ("optimizer", ("optimizer", "resting"), _optimizers),
-        ("loss", ("loss",), _losses),
-        ("layer", ("layer.relu", "layer.softmax", "layer.none", "identity"), _layers),
+        ("optimizer", ("optimizer", "resting"), described.optimizers),
+        ("loss", ("loss",), described.losses),
+        ("layer", ("layer.relu", "layer.softmax", "layer.none", "identity", "training"), described.layers),
     ):
         evidence = tuple(f"probes.{name}" for name in probes if name in fired)
         configured = _configured(a, b, what, rounded=precision is not None)
@@ -92,9 +97,7 @@ def _seeds(a: Record, b: Record) -> list[Cause]:
 
 
 def _seed_name(record: Record) -> str:
-    if record.probes.seed.honoured:
-        return "honoured"
-    return "one seed gives different draws" if not record.probes.seed.repeats else "different seeds give the same draws"
+    return record.probes.seed.fault or "honoured"
 
 
 def _precision(
@@ -103,9 +106,7 @@ def _precision(
     """Another number format, if numbers differ with it: by policy, floatx, output type, or bits lost on the way."""
     if not fired and not exceeded:
         return None
-    evidence = tuple(f"probes.{name}" for name in fired if name.startswith(("layer", "identity"))) + tuple(
-        f"stages.{name}" for name in exceeded[:1]
-    )
+    evidence = tuple(f"probes.{name}" for name in fired if name.startswith(("layer", "identity"))) + exceeded[:1]
     for key in ("policy", "floatx"):
         first, second = (str(record.config.get(key)) for record in (a, b))
         if first != second:
@@ -113,6 +114,9 @@ def _precision(
     types = a.probes.layer.output_dtype, b.probes.layer.output_dtype
     if types[0] != types[1]:
         return Cause("precision", *types, evidence=("probes.layer.output_dtype", *evidence))
+    stored = _stored(a, b, distances)
+    if stored is not None:
+        return stored
     if distances.probes["identity"] <= PROBE_THRESHOLDS["identity"]:
         return None
     bits = kept_bits(a), kept_bits(b)
@@ -120,6 +124,19 @@ def _precision(
     if None in bits or bits[0] == bits[1] or not _rounds_only(a, b):
         return None
     return Cause("precision", f"{bits[0]} bits", f"{bits[1]} bits", ("probes.identity", *evidence))
+
+
+def _stored(a: Record, b: Record, distances: Distances) -> Cause | None:
+    """Given weights or samples that come back with fewer bits than they were handed over with."""
+    if distances.pinned["init"] > STAGE_THRESHOLDS["init"]:
+        bits = kept_to(a.stages.pinned.init.values(), b.stages.pinned.init.values())
+        if bits is not None:
+            return Cause("precision", "weights as given", f"weights kept to {bits} bits", ("stages.pinned.init",))
+    apart = [record.probes.data.samples for record in (a, b)]
+    if distances.probes["data.samples"] > PROBE_THRESHOLDS["data"] and max(one or 0.0 for one in apart) < _ROUNDING:
+        words = [f"changed by {one:.2g} of their size" if one else "as given" for one in apart]
+        return Cause("precision", f"samples {words[0]}", f"samples {words[1]}", ("probes.data.samples",))
+    return None
 
 
 def _rounds_only(a: Record, b: Record) -> bool:
@@ -147,7 +164,9 @@ def _configured(a: Record, b: Record, what: str, rounded: bool = False) -> tuple
     if what == "optimizer":
         classes = a.config.get("optimizer_class"), b.config.get("optimizer_class")
         if classes[0] != classes[1] and None not in classes:
-            found["class"] = str(classes[0]), str(classes[1])
+            # What only one of two classes has says nothing that the name does not.
+            found = {key: values for key, values in found.items() if None not in values}
+            found = {"class": (str(classes[0]), str(classes[1])), **found}
     if not found:
         return None
     return _settings(found, 0), _settings(found, 1)
@@ -175,6 +194,8 @@ def _initializers(a: Record, b: Record, distances: Distances) -> tuple[str, str]
         ranges = [record.probes.initializer.bias for record in (a, b)]
         return f"bias in {ranges[0]}", f"bias in {ranges[1]}"
     names = [initializer_name(record.probes.initializer) for record in (a, b)]
+    if distances.draws is not None and names[0] == names[1]:
+        return names[0], f"{names[0]}, {distances.draws}"
     width = _width(a.probes.initializer, b.probes.initializer)
     if width is not None:
         names[1] = f"{names[0]}, {width:.2f} times as wide"
@@ -199,48 +220,14 @@ def _option(config: Any, key: str) -> str | None:
     return snake(str(value)) if value is not None else None
 
 
-def _optimizers(a: Record, b: Record) -> tuple[str, str]:
-    """The first gradient that is answered otherwise; gradients stand in pairs of both signs, 1e-12 to 1e3."""
-    for step, (first, second) in enumerate(
-        zip(a.probes.optimizer.response, b.probes.optimizer.response, strict=False), 1
-    ):
-        for at in range(len(first) - 2, -1, -2):
-            x, y = first[at], second[at]
-            if x is None or y is None or abs(x - y) > PROBE_THRESHOLDS["optimizer"] * max(abs(x), abs(y)):
-                gradient = 10.0 ** (at // 2 - 12)
-                words = f"for a gradient of {gradient:g}" + (
-                    f" after {(1, 2, 7, 8)[step - 1]} steps" if step > 1 else ""
-                )
-                return f"{_value(x)} {words}", f"{_value(y)} {words}"
-    resting = a.probes.optimizer.resting[0], b.probes.optimizer.resting[0]
-    return f"{_value(resting[0])} where nothing pulls", f"{_value(resting[1])} where nothing pulls"
-
-
-def _losses(a: Record, b: Record) -> tuple[str, str]:
-    pairs = list(zip(a.probes.loss, b.probes.loss, strict=False))
-    x, y = next(((x, y) for x, y in pairs if x != y), (None, None))
-    return f"loss {_value(x)} on fixed predictions", f"loss {_value(y)} on fixed predictions"
-
-
-def _layers(a: Record, b: Record) -> tuple[str, str]:
-    for activation in ("relu", "softmax", "none"):
-        rows = list(zip(getattr(a.probes.layer, activation), getattr(b.probes.layer, activation), strict=False))
-        for x, y in rows:
-            if x is None or y is None or abs(x - y) > PROBE_THRESHOLDS["layer"] * max(1.0, abs(x), abs(y)):
-                words = f"Dense({'activation=' + activation if activation != 'none' else ''}) gives"
-                return f"{words} {_value(x)}", f"{words} {_value(y)}"
-    return "Dense passes its input on", "Dense changes its input"
-
-
-def _value(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.6g}"
-
-
 def _by_configuration(a: Record, b: Record, exceeded: tuple[str, ...]) -> list[Cause]:
     found = []
     for what in ("layer", "loss", "optimizer"):
         configured = _configured(a, b, what)
         if configured is not None:
-            evidence = (f"stages.{exceeded[0]}", f"config.{what}")
+            evidence = (exceeded[0], f"config.{what}")
             found.append(Cause(what, *configured, evidence=evidence))
+    layers = described.weights(a, b)
+    if not found and layers is not None:
+        found.append(Cause("layer", *layers, evidence=(exceeded[0], "config.weights")))
     return found

@@ -12,17 +12,28 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from doctor.canary.draws import changed_how
 from doctor.canary.record import Arm, InitializerProbe, Probes, Record
 from doctor.errors import DocumentError
 
 STAGES = ("forward", "gradient", "update", "final")
+PINNED = ("init", *STAGES)  # the pinned arm's first weights are given: what differs there was changed when set
 
 # L2-relative. Largest seen by rounding: 1.2e-7, 2e-7, 2e-5, 4e-6; smallest seen by a real change: 7e-4 (float16
 # policy), 4e-2 (the same), 1e-2 (epsilon 1e-8), 3e-3 (amsgrad).
 STAGE_THRESHOLDS = {"init": 1e-5, "forward": 1e-5, "gradient": 1e-5, "update": 1e-3, "final": 1e-4}
 
 # Largest relative difference of one value. Optimizer: rounding up to 7e-6, amsgrad 8e-4, epsilon 0.9.
-PROBE_THRESHOLDS = {"optimizer": 1e-4, "resting": 1e-6, "loss": 1e-5, "layer": 1e-5, "identity": 1e-6}
+PROBE_THRESHOLDS = {
+    "optimizer": 1e-4,
+    "resting": 1e-6,
+    "loss": 1e-5,
+    "layer": 1e-5,
+    "identity": 1e-6,
+    "training": 1e-4,
+    "data": 1e-7,
+    "dtype": 0.5,
+}
 _ABSOLUTE = 1e-6  # below this a loss or activation of order one does not matter
 
 # One layer of 15360 weights. Standard error of its spread 0.4 %, of a normal's kurtosis 0.04; the reach (largest value
@@ -49,16 +60,19 @@ class Distances(msgspec.Struct, frozen=True):
     probes: dict[str, float]
     initializer: tuple[str, ...]
     same_draws: bool
+    draws: str | None = None  # how the second draws follow from the first
+    ways: tuple[str, ...] = ()  # of training, that only one of two thorough records finds near the reference
 
     def exceeded(self) -> tuple[str, ...]:
-        """The stages over their thresholds, `pinned.gradient`, in the order of the computation."""
+        """The stages over their thresholds, `stages.pinned.gradient`, in the order of the computation."""
         arms = [("pinned", self.pinned)] + ([("default", self.default)] if self.same_draws else [])
-        return tuple(
-            f"{arm}.{stage}"
-            for stage in STAGES
+        stages = tuple(
+            f"stages.{arm}.{stage}"
+            for stage in PINNED
             for arm, stages in arms
             if stages.get(stage, 0.0) > STAGE_THRESHOLDS[stage]
         )
+        return stages + tuple(f"thorough.{way}" for way in self.ways)
 
     def fired(self) -> tuple[str, ...]:
         """The probes over their thresholds; the initializer's carries what differs."""
@@ -75,13 +89,17 @@ def measure(a: Record, b: Record) -> Distances:
     default = _arm_distances(a.stages.default, b.stages.default)
     same_draws = default["init"] <= STAGE_THRESHOLDS["init"]
     pinned = _arm_distances(a.stages.pinned, b.stages.pinned)
+    draws = changed_how(a.stages.default.init.values(), b.stages.default.init.values())
     return Distances(
-        pinned={stage: pinned[stage] for stage in STAGES},
+        pinned={stage: pinned[stage] for stage in PINNED},
         default=default if same_draws else {"init": default["init"]},
-        probes=_probe_distances(a.probes, b.probes),
+        probes=_probe_distances(a, b),
         initializer=_initializer_differences(a.probes.initializer, b.probes.initializer)
-        + _fixed_draws(a.probes, b.probes),
+        + _fixed_draws(a.probes, b.probes)
+        + (("draws",) if draws is not None else ()),
         same_draws=same_draws,
+        draws=draws,
+        ways=_ways(a, b),
     )
 
 
@@ -107,9 +125,12 @@ def first_divergence(a: Record, b: Record) -> Divergence | None:
 def bitwise_equal(a: Record, b: Record) -> bool:
     """Whether every hash and every probe is the same; of the seeds, those that both records have."""
     others = {seed.seed: seed for seed in b.seeds}
+    if a.training.get("by") != b.training.get("by"):  # the loop and the stacked training round otherwise
+        others = {}
     return (
         first_divergence(a, b) is None
         and a.probes == b.probes
+        and (a.thorough is None or b.thorough is None or a.thorough == b.thorough)
         and all(
             seed.final_sha256 == others[seed.seed].final_sha256 and seed.predictions == others[seed.seed].predictions
             for seed in a.seeds
@@ -148,7 +169,19 @@ def _moved(later: array[float], earlier: array[float]) -> list[float]:
     return [x - y for x, y in zip(later, earlier, strict=True)]
 
 
-def _probe_distances(a: Probes, b: Probes) -> dict[str, float]:
+def _ways(a: Record, b: Record) -> tuple[str, ...]:
+    """The ways of training that are near the reference in one of two thorough records only."""
+    if a.thorough is None or b.thorough is None:
+        return ()
+    sides = [
+        {name: value is not None and value <= STAGE_THRESHOLDS["final"] for name, value in one.ways.items()}
+        for one in (a.thorough, b.thorough)
+    ]
+    return tuple(sorted(name for name in sides[0] if sides[0][name] != sides[1].get(name, sides[0][name])))
+
+
+def _probe_distances(one: Record, other: Record) -> dict[str, float]:
+    a, b = one.probes, other.probes
     found = {
         "optimizer": max(map(_largest, a.optimizer.response, b.optimizer.response), default=0.0),
         "resting": _largest(a.optimizer.resting, b.optimizer.resting),
@@ -159,7 +192,14 @@ def _probe_distances(a: Probes, b: Probes) -> dict[str, float]:
     found["identity"] = max(_absolute(a.layer.identity, b.layer.identity), default=0.0)
     if len(a.optimizer.response) != len(b.optimizer.response):
         found["optimizer"] = math.inf
+    found["training"] = _one(one.stages.pinned.inference, other.stages.pinned.inference)
+    found["data.samples"], found["data.batch"] = _one(a.data.samples, b.data.samples), _one(a.data.batch, b.data.batch)
+    found["dtype"] = float(a.layer.output_dtype != b.layer.output_dtype)
     return found
+
+
+def _one(x: float | None, y: float | None) -> float:
+    return max(_absolute((x,), (y,)))
 
 
 def _largest(first: Sequence[float | None], second: Sequence[float | None], floor: float = 0.0) -> float:
@@ -203,6 +243,6 @@ def _initializer_differences(a: InitializerProbe, b: InitializerProbe) -> tuple[
             found.append("reach")
         if abs((a.mean or 0.0) - (b.mean or 0.0)) > 6.0 * a.sd / math.sqrt(a.shape[0] * a.shape[1]) * math.sqrt(2.0):
             found.append("mean")
-    if _largest(a.bias or (), b.bias or (), 1e-7) > SPREAD_THRESHOLD:
+    if a.bias is not None and b.bias is not None and _largest(a.bias, b.bias, 1e-7) > SPREAD_THRESHOLD:
         found.append("bias")
     return tuple(found)

@@ -84,6 +84,8 @@ class Arm(Part, frozen=True):
     final: Stage
     epochs: tuple[ArmEpoch, ...]
     loss: float | None = None
+    inference: float | None = 0.0  # L2 distance of the first output without training to the one with it
+    steps: int | None = None  # that the optimizer counted
 
 
 class Arms(Part, frozen=True):
@@ -152,16 +154,39 @@ class InitializerProbe(Part, frozen=True):
 
 
 class SeedProbe(Part, frozen=True):
-    """Whether one seed drawn twice gives the same weights, another seed other ones, and other plain random numbers."""
+    """Whether one seed drawn twice gives the same weights, another seed other ones, and other plain random numbers.
+
+    ``streams_repeat``: the same of the plain numbers of TensorFlow, NumPy and Python, and of the ``first`` seed.
+    """
 
     repeats: bool
     varies: bool
     stream_varies: bool = True
+    streams_repeat: dict[str, bool] = {}
 
     @property
     def honoured(self) -> bool:
         """Whether seeding does what it is for; an initializer with a seed of its own is no matter of seeding."""
-        return self.repeats and (self.varies or self.stream_varies)
+        return self.repeats and (self.varies or self.stream_varies) and all(self.streams_repeat.values())
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with seeding, in words; None where it does what it is for."""
+        if self.honoured:
+            return None
+        broken = [name for name, repeats in sorted(self.streams_repeat.items()) if not repeats and name != "first"]
+        if self.repeats and not broken and self.streams_repeat.get("first", True):
+            return "different seeds give the same draws"
+        names = [{"tensorflow": "TensorFlow", "numpy": "NumPy", "python": "Python"}.get(one, one) for one in broken]
+        drawn = "" if not names else f" (of {', '.join(names)}{' and the initializer' if not self.repeats else ''})"
+        return f"one seed gives different draws{drawn}"
+
+
+class DataProbe(Part, frozen=True):
+    """L2-relative distances of TensorFlow's copy of the samples, and of its first batch, to what they were made of."""
+
+    samples: float | None = 0.0
+    batch: float | None = 0.0
 
 
 class Probes(Part, frozen=True):
@@ -172,6 +197,7 @@ class Probes(Part, frozen=True):
     layer: LayerProbe
     initializer: InitializerProbe
     seed: SeedProbe
+    data: DataProbe = DataProbe()
 
 
 class Processor(Part, frozen=True):

@@ -134,7 +134,7 @@ def _drift(
         found["stages"] = {"pinned": _rounded(distances.pinned), "default": _rounded(distances.default)}
         found["probes"] = _rounded(distances.probes)
         found["fired"] = [f"probes.{name}" for name in distances.fired()]
-        found["exceeded"] = [f"stages.{name}" for name in distances.exceeded()]
+        found["exceeded"] = list(distances.exceeded())
     if predictions is not None:
         found["predictions"] = predictions
     if not_finite is not None and any(not_finite.values()):
