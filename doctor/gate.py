@@ -24,13 +24,13 @@ from doctor.model.report import (
     SubjectRow,
     Suppressed,
 )
+from doctor.policy import PROVES_NOTHING
 from doctor.rule import Rule
 from doctor.settings import Settings
 from doctor.suppression import Suppression
 
 PASSED, FAILED, INTERNAL, INCOMPLETE = 0, 1, 4, 3
 FAIL, OK, UNSURE = "fail", "pass", "incomplete"
-_PROVES_NOTHING = ("KD806",)
 
 
 def select_rules(settings: Settings) -> tuple[Rule, ...]:
@@ -125,7 +125,7 @@ def blocks(finding: Finding, settings: Settings, denied: Sequence[str] = ()) -> 
 
     ``denied``: codes that do, whatever their severity. With ``fail-on = "never"`` nothing does.
     """
-    if finding.code in _PROVES_NOTHING or settings.fail_on == "never":
+    if finding.code in PROVES_NOTHING or settings.fail_on == "never":
         return False
     return finding.code in denied or _weight(finding) >= Severity(settings.fail_on).weight
 

@@ -26,6 +26,7 @@ _MARKS = {
 
 _DEFAULTS = ("initializer", "optimizer", "loss", "layer", "precision")
 _MOST_SUSPECTS = 3
+SHORT = "In short"
 
 
 def facts(drift: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -33,7 +34,7 @@ def facts(drift: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     name = str(drift.get("class"))
     short = sentence(drift)
     if short is not None:
-        yield "error", "In short", short
+        yield "error", SHORT, short
     yield _MARKS.get(name, "error"), "Mechanism", f"{name}: {_CLASSES.get(name, 'not a class that is known here')}"
     if drift.get("reason"):
         yield "none", "Reason", str(drift["reason"])

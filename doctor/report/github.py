@@ -58,7 +58,7 @@ def _annotations(report: Report, context: Context) -> Iterator[str]:
     errors = [_note(note.what, note.why) for note in report.notes] if report.incomplete else []
     by_level: dict[str, list[str]] = {"error": errors, "warning": [], "notice": []}
     for finding in worst_first(report):
-        level = _LEVELS[finding.severity or Severity.INFO]
+        level = "error" if totals.fails(finding, report, context) else _LEVELS[finding.severity or Severity.INFO]
         by_level[level].append(_annotation(level, finding, names, report, context))
     for level, lines in by_level.items():
         shown = lines if len(lines) <= MAX_ANNOTATIONS else lines[: MAX_ANNOTATIONS - 1]

@@ -41,12 +41,18 @@ def _issue(finding: Finding, identity: str, report: Report, context: Context) ->
         "check_name": f"{finding.code} {finding.name}",
         "description": f"{text}. On: {sanitize.line(on)}" if on else text,
         "fingerprint": identity,
-        "severity": _SEVERITIES[finding.severity or Severity.INFO],
+        "severity": _severity(finding, report, context),
         "location": {
             "path": sanitize.line(place.path, _MAX_PATH),
             "lines": {"begin": place.line, "end": place.end_line or place.line},
         },
     }
+
+
+def _severity(finding: Finding, report: Report, context: Context) -> str:
+    """What fails the run shows as an error, also where the policy denies what is a warning by itself."""
+    failing = totals.fails(finding, report, context)
+    return _SEVERITIES[Severity.ERROR if failing else finding.severity or Severity.INFO]
 
 
 def _unseen(note: Note, context: Context) -> dict[str, Any]:

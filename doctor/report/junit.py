@@ -1,8 +1,9 @@
 """JUnit XML as Jenkins and GitLab read it: a suite a subject and machine, a test case a rule that was judged on it.
 
-A rule that found something is a failure whatever its severity (the type says which), one that could not be judged is
-skipped with its reason. Inapplicable rules are no test cases; each suite counts them in its properties. What should
-have been looked at and could not be is an error in a suite of its own.
+A rule whose findings fail the run is a failure (the type is their severity); what a rule found besides is told by a
+case that passes, so that a job whose gate passes shows no failed test. One that could not be judged is skipped with its
+reason. Inapplicable rules are no test cases; each suite counts them in its properties. What should have been looked at
+and could not be is an error in a suite of its own.
 Source: junit-10.xsd of the Jenkins xUnit plugin.
 """
 
@@ -12,7 +13,7 @@ import xml.etree.ElementTree as ET
 
 from doctor import catalogue
 from doctor.model.report import Finding, NotApplied, Passed, Report, Severity, Skip
-from doctor.report import sanitize
+from doctor.report import drift, sanitize, totals
 from doctor.report.context import Context
 from doctor.report.evidence import details
 from doctor.report.place import place_of
@@ -47,9 +48,14 @@ def render(report: Report, context: Context) -> str:
     root = ET.Element("testsuites", name="kdoctor")
     names = _names(report)
     for key, judged in _suites(report).items():
-        _suite(root, key, judged, names, context)
+        _suite(root, key, judged, names, report, context)
     if report.notes:
         _notes(root, report)
+    if report.log:
+        lines = [_text(f"{row.line}: {totals.meaning(row)}") for row in report.log]
+        _said(root, "lines of the log that are no findings", lines)
+    if report.drift is not None:
+        _said(root, "canary", [_text(f"{name}: {text}") for _, name, text in drift.lines(report.drift)])
     for total in ("tests", "failures", "errors"):
         root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
     if context.seconds is not None:
@@ -77,7 +83,9 @@ def _suites(report: Report) -> dict[Key, _Judged]:
     return dict(sorted(found.items(), key=lambda item: order.get(item[0][0], len(order))))
 
 
-def _suite(root: ET.Element, key: Key, judged: _Judged, names: dict[str, str], context: Context) -> None:
+def _suite(
+    root: ET.Element, key: Key, judged: _Judged, names: dict[str, str], report: Report, context: Context
+) -> None:
     subject, machine = key
     title = _text(f"{subject} on {machine}" if machine not in ("", subject) else subject)
     suite = ET.SubElement(root, "testsuite", name=title)
@@ -86,7 +94,7 @@ def _suite(root: ET.Element, key: Key, judged: _Judged, names: dict[str, str], c
     for code in sorted(judged.codes):
         case = ET.SubElement(suite, "testcase", classname=title, name=_text(f"{code} {names.get(code, '')}"))
         if code in judged.findings:
-            _failure(case, judged.findings[code], names, context)
+            _found(case, judged.findings[code], names, report, context)
         elif code in judged.skips:
             skip = judged.skips[code]
             helps = f"; would help: {skip.would_help}" if skip.would_help else ""
@@ -94,16 +102,26 @@ def _suite(root: ET.Element, key: Key, judged: _Judged, names: dict[str, str], c
     _count(suite)
 
 
-def _failure(case: ET.Element, found: list[Finding], names: dict[str, str], context: Context) -> None:
+def _found(case: ET.Element, found: list[Finding], names: dict[str, str], report: Report, context: Context) -> None:
+    """What fails the run is a failed case; what does not, is told by a case that passes."""
     worst = max((finding.severity or Severity.INFO for finding in found), key=lambda severity: severity.weight)
     message = found[0].message if len(found) == 1 else f"{found[0].message} (and {len(found) - 1} more)"
-    failure = ET.SubElement(case, "failure", message=_text(message), type=worst.value)
-    lines = []
+    failing = any(totals.fails(finding, report, context) for finding in found)
+    lines = [] if failing else [f"{worst.value}, which does not fail the run"]
     for finding in found:
         place = place_of(finding, context.anchors)
         lines.append(f"{finding.message} ({place.path}:{place.line})")
         lines += [f"  {label}: {text}" for label, text in details(finding, names)]
-    failure.text = "\n".join(_text(line) for line in lines)
+    told = ET.SubElement(case, "failure", message=_text(message), type=worst.value) if failing else None
+    told = ET.SubElement(case, "system-out") if told is None else told
+    told.text = "\n".join(_text(line) for line in lines)
+
+
+def _said(root: ET.Element, name: str, lines: list[str]) -> None:
+    """A suite without cases that only tells something."""
+    suite = ET.SubElement(root, "testsuite", name=name)
+    ET.SubElement(suite, "system-out").text = "\n".join(lines)
+    _count(suite)
 
 
 def _notes(root: ET.Element, report: Report) -> None:

@@ -39,20 +39,39 @@ def compose(report: Report, context: Context, limit: int) -> str:
         verdicts = (f"- **{text(area.name, 300)}** {text(area.text)}\n" for area in areas(report))
         writer.section("### Verdicts", verdicts, "more")
     if report.drift is not None:
-        rows = (f"- **{name}** {text(said, _MAX_TEXT)}\n" for _, name, said in drift.facts(report.drift))
+        rows = (
+            f"- **{name}** {text(said, _MAX_TEXT)}\n"
+            for _, name, said in drift.facts(report.drift)
+            if name != drift.SHORT
+        )
         writer.section("### Drift", rows, "more lines")
-    if report.findings:
-        names = {finding.code: finding.name for finding in report.findings}
-        items = (_finding(finding, names, report) for finding in worst_first(report))
+    names = {finding.code: finding.name for finding in report.findings}
+    told = [finding for finding in worst_first(report) if _matters(finding, report, context)]
+    if told:
+        items = (_finding(finding, names, report) for finding in told)
         writer.section("### Findings", items, "more findings, in the full report")
     if report.changes:
         writer.section(
             "### Changes\n\n| | name | a | b |\n| --- | --- | --- | --- |", _changes(report.changes), "more changes"
         )
+    infos = [finding for finding in worst_first(report) if not _matters(finding, report, context)]
+    if infos:
+        items = (_finding(finding, names, report) for finding in infos)
+        title = f"<details><summary>{totals.count(len(infos), 'info')}</summary>"
+        writer.section(title, items, "more", close="\n</details>\n")
+    if report.log:
+        title = "<details><summary>Lines of the log that are no findings</summary>"
+        lines = (f"- {code(row.line, 300)}: {text(totals.meaning(row), 300)}\n" for row in report.log)
+        writer.section(title, lines, "more", close="\n</details>\n")
     if report.skipped:
         title = f"<details><summary>{totals.count(len(report.skipped), 'rule')} skipped</summary>"
         writer.section(title, _skips(report), "more", close="\n</details>\n")
     return writer.text()
+
+
+def _matters(finding: Finding, report: Report, context: Context) -> bool:
+    """Whether a reviewer should read it: all but infos that do not fail the run, which are folded away."""
+    return finding.severity is not Severity.INFO or totals.fails(finding, report, context)
 
 
 class _Writer:
@@ -95,7 +114,10 @@ class _Writer:
 def _head(report: Report, context: Context) -> str:
     word = {"fail": "failed", "incomplete": "incomplete"}.get(report.verdict, "passed")
     found = f"{totals.findings_line(report)} {totals.rules_line(report)}."
-    lines = [MARK, f"## kdoctor: {word}", "", f"**{text(totals.gate_line(report, context))}**", "", text(found)]
+    short = drift.sentence(report.drift) if report.drift is not None else None
+    why = [f"**{text(short, _MAX_TEXT)}**", ""] if short is not None else []
+    gate = text(totals.gate_line(report, context))
+    lines = [MARK, f"## kdoctor: {word}", "", *why, gate if why else f"**{gate}**", "", text(found)]
     return "\n".join(lines) + "\n"
 
 
@@ -118,7 +140,6 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _skips(report: Report) -> Iterator[str]:
-    for skip in report.skipped:
-        on = f" on {code(skip.subject, 200)}" if len(report.subjects) > 1 else ""
-        helps = f" Would help: {text(skip.would_help, 200)}" if skip.would_help else ""
-        yield f"- {skip.code} {text(skip.name)}{on}: {text(skip.reason, 300)}.{helps}\n"
+    for rules, reason, helps in totals.skips(report):
+        help_ = f" Would help: {text(helps, 200)}" if helps else ""
+        yield f"- {text(rules, 600)}: {text(reason, 300)}.{help_}\n"

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from doctor import catalogue
 from doctor.model.report import Confidence, Finding, Report, Severity
+from doctor.report import drift, sanitize, totals, verdicts
 from doctor.report import json as plain
-from doctor.report import sanitize, totals
 from doctor.report.context import Context
 from doctor.report.evidence import details
 from doctor.report.place import Place, distinct_identities, place_of, worst_first
@@ -49,9 +49,19 @@ def render(report: Report, context: Context) -> str:
             _result(finding, order[finding.code], identity, names, report, context)
             for finding, identity in zip(shown, identities, strict=True)
         ],
-        "properties": {"verdict": report.verdict, "summary": report.summary},
+        "properties": {"verdict": report.verdict, "summary": report.summary, **_more(report)},
     }
     return plain.document({"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]})
+
+
+def _more(report: Report) -> dict[str, Any]:
+    """What SARIF has no place for: the gate's verdicts, and what the canary came to, in one line each."""
+    found: dict[str, Any] = {}
+    if report.cases:
+        found["cases"] = [sanitize.line(f"{area.name}{area.text}") for area in verdicts.areas(report)]
+    if report.drift is not None:
+        found["drift"] = [f"{name}: {text}" for _, name, text in drift.lines(report.drift)]
+    return found
 
 
 def _driver(report: Report, rules: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,6 +74,7 @@ def _driver(report: Report, rules: list[dict[str, Any]]) -> dict[str, Any]:
         "notifications": [
             {"id": "rule-skipped", "shortDescription": {"text": "A rule could not be judged"}},
             {"id": "not-looked-at", "shortDescription": {"text": "Something could not be looked at"}},
+            {"id": "log-line", "shortDescription": {"text": "A line of the log that is no finding, and its meaning"}},
             {"id": "findings-left-out", "shortDescription": {"text": "There are more findings than stand here"}},
         ],
         "properties": {"tables": report.tool.get("tables", "")},
@@ -101,6 +112,8 @@ def _invocation(report: Report, context: Context, left_out: int) -> dict[str, An
         _notification("not-looked-at", "error" if report.incomplete else "warning", f"{note.what}: {note.why}")
         for note in report.notes
     ]
+    for row in report.log[:MAX_NOTIFICATIONS]:
+        notifications.append(_notification("log-line", "note", f"{row.line}: {totals.meaning(row)}"))
     if left_out:
         text = f"{totals.count(left_out, 'finding')} less grave left out: code scanning keeps {MAX_RESULTS}"
         notifications.append(_notification("findings-left-out", "warning", text))
@@ -135,10 +148,12 @@ def _result(
     if place.logical is not None or len(report.subjects) > 1:
         parts.insert(1, f"On: {subject}")
     more = {label: text for label, text in told if label in ("fix", "verify")}
+    severity = finding.severity or Severity.INFO
     return {
         "ruleId": finding.code,
         "ruleIndex": rule,
-        "level": _LEVELS[finding.severity or Severity.INFO],
+        # What fails the run shows as failing, also where the policy denies what is a warning by itself.
+        "level": "error" if totals.fails(finding, report, context) else _LEVELS[severity],
         "message": {"text": "\n".join(_message(part) for part in parts)},
         "locations": [_location(place, finding)],
         # GitHub reads the first and would else compute one of its own, which is the same for all on one line.
@@ -149,6 +164,8 @@ def _result(
         "rank": round(100 * min(1.0, max(0.0, finding.likely)), 1),
         "properties": {
             "subject": sanitize.line(subject),
+            "severity": severity.value,
+            "denied": finding.code in report.denied,
             "confidence": (finding.confidence or Confidence.HIGH).value,
             "causedBy": list(finding.caused_by),
             **more,

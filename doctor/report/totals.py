@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from doctor.model.report import Finding, NotApplied, Passed, Report, Severity, Skip, Suppressed
+from doctor.model.report import Finding, LogRemark, NotApplied, Passed, Report, Severity, Skip, Suppressed
+from doctor.policy import PROVES_NOTHING
 from doctor.report.context import Context
+
+_MOST = 3
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -18,6 +21,11 @@ def by_severity(findings: list[Finding] | tuple[Finding, ...]) -> str:
     numbers = Counter(f.severity for f in findings)
     names = {Severity.ERROR: ("error", None), Severity.WARNING: ("warning", None), Severity.INFO: ("info", "infos")}
     return ", ".join(count(numbers[s], *names[s]) for s in Severity if numbers[s])
+
+
+def meaning(row: LogRemark) -> str:
+    """What a line of the log means, and that it is harmless where it is."""
+    return f"harmless, {row.meaning}" if row.harmless else row.meaning
 
 
 def findings_line(report: Report) -> str:
@@ -70,14 +78,44 @@ def rules_line(report: Report, hint: str = "") -> str:
     return f"{count(rules, 'rule')}{where}: {', '.join(parts)}"
 
 
+def fails(finding: Finding, report: Report, context: Context) -> bool:
+    """Whether this finding is among those that fail the run: by its severity, or because the policy denies it."""
+    if finding.code in PROVES_NOTHING or context.fail_on == "never":
+        return False
+    return finding.code in report.denied or _grave(finding, context)
+
+
+def _grave(finding: Finding, context: Context) -> bool:
+    return (finding.severity or Severity.INFO).weight >= Severity(context.fail_on).weight
+
+
+def skips(report: Report) -> list[tuple[str, str, str]]:
+    """The skips by what they lack: the rules' codes, the reason, and what would help.
+
+    A rule that lacks the same on several subjects is named once.
+    """
+    groups: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    for skip in report.skipped:
+        rules = groups.setdefault((skip.reason, skip.would_help or ""), {})
+        rules.setdefault(skip.code, {})[skip.subject] = None
+    several = len(report.subjects) > 1
+    rows = []
+    for (reason, helps), rules in groups.items():
+        subjects = list(dict.fromkeys(subject for ones in rules.values() for subject in ones))
+        on = f" on {', '.join(subjects[:_MOST])}" if several else ""
+        more = f" and {len(subjects) - _MOST} more" if several and len(subjects) > _MOST else ""
+        rows.append((f"{' '.join(rules)}{on}{more}", reason, helps))
+    return rows
+
+
 def gate_line(report: Report, context: Context) -> str:
     """The verdict and the option that decided it."""
     if context.fail_on == "never":
         what = "nothing fails the run"
     else:
-        level = Severity(context.fail_on).weight
-        grave = [f for f in report.findings if (f.severity or Severity.INFO).weight >= level]
-        denied = [f for f in report.findings if f not in grave and f.code in report.denied]
+        failing = [f for f in report.findings if fails(f, report, context)]
+        grave = [f for f in failing if _grave(f, context)]
+        denied = [f for f in failing if not _grave(f, context)]
         what = f"{count(len(grave), 'finding') if grave else 'no finding'} at or above {context.fail_on}"
         if denied:
             what += f", {len(denied)} denied by the policy ({', '.join(sorted({f.code for f in denied}))})"

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from doctor.model.report import (
+    CaseRow,
     Evidence,
     Finding,
     Location,
+    LogRemark,
     MachineRow,
     NotApplied,
     Note,
@@ -105,6 +107,8 @@ def hostile(report: Report) -> Report:
         findings=(finding, placed),
         skipped=(Skip("KD108", "ptx-newer-than-driver", HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
         notes=(Note(HOSTILE, HOSTILE),),
+        log=(LogRemark(HOSTILE, HOSTILE, True), LogRemark(HOSTILE, HOSTILE, False)),
+        cases=(CaseRow(HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HOSTILE),),
         changes=({"what": HOSTILE, "name": HOSTILE, "a": HOSTILE, "b": None},),
         drift={
             "class": HOSTILE,

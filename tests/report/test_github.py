@@ -40,6 +40,12 @@ def test_a_finding_without_a_file_stands_where_the_thing_is_asked_for(report: Re
     assert "%0Aon: host%0A" in first
 
 
+def test_what_the_policy_denies_is_an_error(report: Report) -> None:
+    """A warning that fails the gate is annotated as an error."""
+    found = commands(msgspec.structs.replace(report, denied=("KD403",)))
+    assert [line.split(" ", 1)[0] for line in found] == ["::error", "::error"]
+
+
 def test_only_so_many_of_a_level_and_the_gravest_first(crowd: Report) -> None:
     """Ten annotations a level; the last of them counts the rest."""
     found = commands(crowd)

@@ -14,7 +14,10 @@ from doctor.model.report import Note, Report
 from doctor.report import render
 from doctor.report.context import Anchor, Anchors, Context
 
-# After the table "Code Quality report format" of GitLab's documentation: all of these fields are required.
+# The table "Code Quality report format" of GitLab's documentation: all of these fields are required, and the severity
+# is one of five. GitLab itself holds each issue against app/validators/json_schemas/codeclimate.json, which asks for
+# less (no check_name, any severity, lines without a begin), and drops whatever follows the first issue that does not
+# hold to it, and all but the last of those that share a fingerprint; so what holds here holds there.
 SCHEMA = {
     "type": "array",
     "items": {
@@ -63,6 +66,12 @@ def test_an_issue_says_what_it_does_and_what_to_do(report: Report) -> None:
     assert first["location"] == {"path": "requirements.txt", "lines": {"begin": 3, "end": 3}}
     assert (second["severity"], second["location"]["path"]) == ("minor", "Dockerfile")
     assert "On:" not in second["description"]
+
+
+def test_what_the_policy_denies_is_critical(report: Report) -> None:
+    """A warning that fails the gate is as grave as an error."""
+    found = issues(msgspec.structs.replace(report, denied=("KD403",)))
+    assert [issue["severity"] for issue in found] == ["critical", "critical"]
 
 
 def test_a_run_that_could_not_look_shows_that(report: Report) -> None:

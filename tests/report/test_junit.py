@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from doctor.model.report import Note, Report
+from doctor.model.report import LogRemark, Note, Report
 from doctor.report import render
 from doctor.report.context import Context
 
 SCHEMA = Path(__file__).resolve().parent.parent / "data" / "junit-10.xsd"
 
 
-def suites(report: Report) -> list[ET.Element]:
-    return list(ET.fromstring(render("junit", report, Context())))
+def suites(report: Report, fail_on: str = "error") -> list[ET.Element]:
+    return list(ET.fromstring(render("junit", report, Context(fail_on=fail_on))))
 
 
 @pytest.mark.parametrize("name", ["report", "fleet", "hostile", "crowd", "compared"])
@@ -29,7 +29,10 @@ def test_every_report_holds_to_the_schema(name: str, request: pytest.FixtureRequ
 
 
 def test_outcomes_become_cases(report: Report) -> None:
-    """Failures, skips with reason and help, passes; inapplicable rules are counted and no cases."""
+    """Failures, skips with reason and help, passes; inapplicable rules are counted and no cases.
+
+    A warning that does not fail the run is told by a case that passes.
+    """
     (suite,) = suites(report)
     cases = {case.get("name"): case for case in suite.findall("testcase")}
     assert list(cases) == [
@@ -46,7 +49,10 @@ def test_outcomes_become_cases(report: Report) -> None:
     skipped = cases["KD108 ptx-newer-than-driver"].find("skipped")
     assert skipped is not None
     assert skipped.get("message") == "machine.gpus: not known; would help: kdoctor snapshot"
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "2", "1")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "1", "1")
+    warning = cases["KD403 digest-missing"]
+    assert warning.find("failure") is None
+    assert (warning.findtext("system-out") or "").startswith("warning, which does not fail the run\nbase image is not")
     (count,) = suite.findall("properties/property")
     assert (count.get("name"), count.get("value")) == ("inapplicable", "1")
 
@@ -55,14 +61,17 @@ def test_each_subject_is_a_suite_in_the_order_of_the_report(fleet: Report) -> No
     """A node that is well has a suite too, and its own skip."""
     found = suites(fleet)
     assert [suite.get("name") for suite in found] == ["node-a", "node-b", "node-c", "node-d"]
-    assert [suite.get("failures") for suite in found] == ["1", "2", "1", "0"]
+    assert [suite.get("failures") for suite in found] == ["1", "1", "1", "0"]
+    assert [suite.get("failures") for suite in suites(fleet, "warning")] == ["1", "2", "1", "0"]
+    assert [suite.get("failures") for suite in suites(fleet, "never")] == ["0"] * 4
     assert found[3].get("skipped") == "1"
 
 
 def test_findings_of_one_rule_on_one_subject_are_one_case(report: Report) -> None:
-    """Two images without a digest in one project: one failed test that names both."""
+    """Two images without a digest in one project, which the policy denies: one failed test that names both."""
     other = msgspec.structs.replace(report.findings[1], message="another image")
-    (suite,) = suites(msgspec.structs.replace(report, findings=(report.findings[1], other)))
+    denied = msgspec.structs.replace(report, findings=(report.findings[1], other), denied=("KD403",))
+    (suite,) = suites(denied)
     (failure,) = suite.iter("failure")
     assert failure.get("message") == "base image is not pinned to a digest (and 1 more)"
     assert "another image (Dockerfile:1)" in (failure.text or "")
@@ -86,3 +95,12 @@ def test_nothing_from_outside_breaks_the_document(hostile: Report) -> None:
         assert raw not in text
     (failure,) = suites(hostile)[0].iter("failure")
     assert "<script>alert(1)</script>" in (failure.text or "")
+
+
+def test_the_log_and_the_canary_are_told(compared: Report) -> None:
+    """Suites without cases: what lines of the log mean, and what the drift is."""
+    row = LogRemark("Could not find TensorRT", "TensorRT is optional", True)
+    *_, log, canary = suites(msgspec.structs.replace(compared, log=(row,)))
+    assert log.findtext("system-out") == "Could not find TensorRT: harmless, TensorRT is optional"
+    assert "Mechanism: default-changed" in (canary.findtext("system-out") or "")
+    assert (log.get("tests"), canary.get("tests")) == ("0", "0")

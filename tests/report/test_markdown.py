@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from doctor.model.report import CaseRow, Note, Report
+from doctor.model.report import CaseRow, LogRemark, Note, Report, Severity, Skip, SubjectRow
 from doctor.report import markdown, render, sanitize
 from doctor.report.context import Context
 
@@ -31,7 +31,7 @@ COMMENT = r"""<!-- kdoctor report -->
 
 <details><summary>1 rule skipped</summary>
 
-- KD108 ptx-newer-than-driver: machine.gpus: not known. Would help: kdoctor snapshot
+- KD108: machine.gpus: not known. Would help: kdoctor snapshot
 
 </details>
 """
@@ -50,6 +50,33 @@ def test_drift_and_changes_stand_in_it(compared: Report) -> None:
     assert r"initializer: glorot\_uniform → he\_normal; suspects: keras 2.15.0 → 2.15.1" in text
     assert "| package | keras | 2.15.0 | 2.15.1 |" in text
     assert r"| environment | TF\_ENABLE\_ONEDNN\_OPTS | – | 0 |" in text
+
+
+def test_the_sentence_that_matters_opens_it(compared: Report) -> None:
+    """What accuracy does, and because of what, stands above the totals and only there."""
+    text = render("markdown", compared, Context())
+    assert text.splitlines()[3].startswith(r"**accuracy -1.99 % (90 % interval -2.41 % to -1.57 %), because Dense's")
+    assert text.count("because Dense") == 1
+
+
+def test_infos_and_the_log_are_folded_away(report: Report) -> None:
+    """They fail nothing; an info that the policy denies is not folded."""
+    info = msgspec.structs.replace(report.findings[1], severity=Severity.INFO)
+    row = LogRemark("Could not find TensorRT", "TensorRT is optional", True)
+    changed = msgspec.structs.replace(report, findings=(report.findings[0], info), log=(row,))
+    text = render("markdown", changed, Context())
+    assert "<summary>1 info</summary>\n\n- **info KD403**" in text
+    assert "- `Could not find TensorRT`: harmless, TensorRT is optional" in text
+    denied = render("markdown", msgspec.structs.replace(changed, denied=("KD403",)), Context())
+    assert denied.index("**info KD403**") < denied.index("<details>")
+
+
+def test_skips_are_grouped_by_what_they_lack(report: Report) -> None:
+    """One line a reason: which rules, on what, what would help."""
+    rows = [Skip(code, "n", on, None, "project.images: not known") for code in ("KD401", "KD402") for on in "ab"]
+    subjects = (SubjectRow("host", "a"), SubjectRow("host", "b"))
+    text = render("markdown", msgspec.structs.replace(report, skipped=tuple(rows), subjects=subjects), Context())
+    assert "<summary>4 rules skipped</summary>\n\n- KD401 KD402 on a, b: project.images: not known.\n\n" in text
 
 
 @pytest.mark.parametrize("limit", [2_000, 10_000, markdown.MAX_COMMENT])
@@ -100,6 +127,7 @@ def test_nothing_from_outside_is_markup(hostile: Report) -> None:
     assert set(re.findall(r"^#+ .*", text, re.MULTILINE)) == {
         "## kdoctor: failed",
         "### Not looked at",
+        "### Verdicts",
         "### Drift",
         "### Findings",
         "### Changes",

@@ -10,7 +10,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from doctor.model.report import Finding, Location, Note, Report, Severity
+from doctor.model.report import CaseRow, Finding, Location, LogRemark, Note, Report, Severity
 from doctor.report import render, sarif
 from doctor.report.context import Anchor, Anchors, Context
 
@@ -75,6 +75,33 @@ def test_levels_rules_help_and_fixes(report: Report) -> None:
     assert [result["level"] for result in found["results"]] == ["error", "warning"]
     assert "## How to fix" in rules[1]["help"]["markdown"]
     assert "Fix: pip install 'tensorflow[and-cuda]==2.21.0'" in found["results"][0]["message"]["text"]
+
+
+def test_what_the_policy_denies_shows_as_failing(report: Report) -> None:
+    """A warning that fails the gate is an error to code scanning; its own severity stands beside it."""
+    denied = msgspec.structs.replace(report, denied=("KD403",))
+    warning = next(result for result in run(denied)["results"] if result["ruleId"] == "KD403")
+    assert (warning["level"], warning["properties"]["severity"], warning["properties"]["denied"]) == (
+        "error",
+        "warning",
+        True,
+    )
+    for fail_on, level in (("warning", "error"), ("error", "warning"), ("never", "warning")):
+        assert run(report, Context(fail_on=fail_on))["results"][1]["level"] == level
+    assert run(denied, Context(fail_on="never"))["results"][1]["level"] == "warning"
+
+
+def test_log_verdicts_and_drift_are_not_lost(compared: Report) -> None:
+    """Lines of the log are notifications; the gate's verdicts and the drift stand in the run's properties."""
+    row = LogRemark("Could not find TensorRT", "TensorRT is optional", True)
+    found = run(msgspec.structs.replace(compared, log=(row,), cases=(CaseRow("app", "node-a", "fail", ("KD102",)),)))
+    assert found["invocations"][0]["toolExecutionNotifications"][0] == {
+        "descriptor": {"id": "log-line"},
+        "level": "note",
+        "message": {"text": "Could not find TensorRT: harmless, TensorRT is optional"},
+    }
+    assert found["properties"]["cases"] == ["app on node-a: fails by KD102"]
+    assert found["properties"]["drift"][1] == "Mechanism: default-changed: a framework default changed"
 
 
 def test_fingerprints_are_the_reports_and_never_twice_the_same(report: Report) -> None:
