@@ -8,8 +8,8 @@ from doctor.model.facts import Unknown
 
 from .shared import TensorFlowBuild
 from .tables.cuda import cuda_for_ptx
-from .tables.gpus import architectures, parse_architecture
-from .tables.tensorflow import GpuCode, Release
+from .tables.gpus import architectures, least_capability, parse_architecture
+from .tables.tensorflow import GpuCode, Release, neighbours
 from .tables.versions import at_least, major_minor, numbers
 
 
@@ -42,15 +42,70 @@ def _pair(capability: str) -> tuple[int, int]:
     return int(first), int(second or 0)
 
 
-def most_that(cuda: str) -> Code:
-    """The most that a build for this CUDA version can hold: code for every architecture that its toolkit compiles."""
+def most_that(cuda: str, least: str | None = None) -> Code:
+    """The most that a build for this CUDA version can hold: code for every architecture that its toolkit compiles.
+
+    ``least``: the compute capability that the build is documented to begin at.
+    """
     short = major_minor(cuda) or cuda
     known = [
         row.compute_capability.replace(".", "")
         for row in architectures()
-        if at_least(short, row.first_toolkit) and (row.last_toolkit is None or at_least(row.last_toolkit, short))
+        if at_least(short, row.first_toolkit)
+        and (row.last_toolkit is None or at_least(row.last_toolkit, short))
+        and (least is None or at_least(row.compute_capability, least))
     ]
     return Code(tuple(f"compute_{name}" for name in known))
+
+
+class Holdings(msgspec.Struct, frozen=True):
+    """What GPU code a build holds: ``code``, who ``holds`` it (the subject of a sentence), and how far that is known.
+
+    ``listed``: the build itself tells; else it is the most that it can hold. ``sure``: that it is this build.
+    """
+
+    code: Code
+    holds: str
+    listed: bool = False
+    sure: bool = True
+
+
+def holdings(build: TensorFlowBuild) -> Holdings | None:
+    """What the build holds, as well as it is known; None where neither its code, its CUDA nor its release is."""
+    if build.compute_capabilities:
+        return Holdings(Code(build.compute_capabilities), "this TensorFlow holds", listed=True)
+    release = build.release
+    if build.cuda_version is None and build.cuda_build is None and build.official and release is not None:
+        # Up to 2.0 there was a build with CUDA and one without: whatever the first cannot do, the other cannot either.
+        return _documented(release, release.cuda.version, sure=False)
+    if build.cuda_version is None:
+        return _between_releases(build)
+    if build.official and release is not None:
+        return _documented(release, build.cuda_version, sure=True)
+    return Holdings(most_that(build.cuda_version), _cuda_has(build.cuda_version))
+
+
+def _documented(release: Release, cuda: str, *, sure: bool) -> Holdings:
+    least = least_capability(release.version)
+    holds = _cuda_has(cuda) if least is None else f"TensorFlow {release.version} (CUDA {cuda}) holds"
+    return Holdings(most_that(cuda, least), holds, sure=sure)
+
+
+def _cuda_has(cuda: str) -> str:
+    return f"CUDA {cuda}, which this TensorFlow is built for, has"
+
+
+def _between_releases(build: TensorFlowBuild) -> Holdings | None:
+    """A nightly build holds no more than the releases before and after it, where both are known."""
+    if build.distribution != "tf-nightly" or build.version is None or not build.version.is_devrelease:
+        return None
+    around = neighbours(build.version)
+    listed = [release.cuda.compute_capabilities for release in around]
+    if len(around) < 2 or not all(listed):
+        return None
+    every = sorted({name for names in listed for name in names or ()})
+    names = " and ".join(release.version for release in around)
+    return Holdings(Code(tuple(every)), f"a nightly build between TensorFlow {names} holds", sure=False)
 
 
 class Ptx(msgspec.Struct, frozen=True):

@@ -14,7 +14,9 @@ from packaging.version import Version
 
 from doctor.case import Case
 from doctor.model.facts import Inapplicable, Unknown, known
+from doctor.model.snapshot import Package
 
+from .requirements import foreign
 from .tables.tensorflow import CudaBuild, GpuCode, Release, tensorflow_release
 from .tables.versions import version as parse_version
 
@@ -199,9 +201,10 @@ def tensorflow_facts(case: Case) -> TensorFlowBuild:
     conda = known(package.build) if package else None
     version = parse_version(text)
     release = tensorflow_release(text)
-    official = release is not None and conda is None and (distribution or "tensorflow") in OFFICIAL_DISTRIBUTIONS
+    wheel = not foreign(package) and (distribution or "tensorflow") in OFFICIAL_DISTRIBUTIONS
+    official = release is not None and wheel
     read = known(facts.cuda_build) is not None
-    cuda_build = _cuda_build(case, release, distribution, conda)
+    cuda_build = _cuda_build(case, release, distribution, package)
     table = release.cuda if release and official and cuda_build else None
     return TensorFlowBuild(
         version=version,
@@ -217,7 +220,7 @@ def tensorflow_facts(case: Case) -> TensorFlowBuild:
     )
 
 
-def _cuda_build(case: Case, release: Release | None, distribution: str | None, conda: str | None) -> bool | None:
+def _cuda_build(case: Case, release: Release | None, distribution: str | None, package: Package | None) -> bool | None:
     """Whether this build has CUDA: as read; else as its own CUDA facts, its name or its platform tell."""
     facts = case.software.tensorflow
     said = known(facts.cuda_build)
@@ -227,8 +230,11 @@ def _cuda_build(case: Case, release: Release | None, distribution: str | None, c
         return True
     if distribution in CPU_DISTRIBUTIONS:
         return False
-    if conda is not None:
-        return _conda_cuda(conda)
+    if package is not None and foreign(package):
+        return _foreign_cuda(case, package)
+    both = case.package("tensorflow") is not None and case.package("tensorflow-gpu") is not None
+    if both and known(facts.distribution) is None:
+        distribution = None  # which of the two was written last is not told (KD303)
     system = "linux" if case.in_container else known(case.machine.os)
     if system == "darwin":
         return False
@@ -255,6 +261,18 @@ def _listed_capabilities(case: Case, table: CudaBuild | None, version: Version |
     linux = case.in_container or known(case.machine.os) == "linux"
     listed = table is not None and linux and version and not version.is_prerelease
     return table.compute_capabilities if table and listed else None
+
+
+def _foreign_cuda(case: Case, package: Package) -> bool | None:
+    """Whether conda's (or a system's) package has CUDA: its build string tells, or its name, else conda's metapackage.
+
+    Conda has CUDA builds and others under the one name `tensorflow`; `tensorflow-gpu` there asks for the former.
+    """
+    build = known(package.build)
+    if build is not None and (told := _conda_cuda(build)) is not None:
+        return told
+    asked = case.package("tensorflow-gpu")
+    return True if asked is not None and foreign(asked) else None
 
 
 def _conda_cuda(build: str) -> bool | None:

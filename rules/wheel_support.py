@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from doctor.model.facts import applies, known, need
+from doctor.model.facts import Unknown, applies, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
@@ -13,6 +13,7 @@ from .cuda import SNAPSHOT
 from .proof import Thing, evidence
 from .requested import candidates_of, is_met, is_tensorflow, pythons_for, shown, wanted_tensorflow
 from .requirements import Asked
+from .shared import tensorflow_facts
 from .tables.systems import glibc_for_tag, libc_of
 from .tables.tensorflow import Release, releases, releases_for_python, tensorflow_release
 from .tables.versions import major_minor, numbers
@@ -132,7 +133,9 @@ def glibc_too_old(case: Case) -> Iterator[Finding]:
         need(case.software.requested)
     applies(bool(need_something), "no TensorFlow is installed or requested")
     have, fact = _libc(case)
-    yield from _installed_needs(case, have, fact)
+    untold = _untold_wheel(case)
+    if not untold:
+        yield from _installed_needs(case, have, fact)
     platforms = reqs.platforms(case) or ("linux_x86_64",)
     for wanted in (a for a in reqs.asked(case) if is_tensorflow(a.name) and not is_met(case, a)):
         fits = [r for v in candidates_of(wanted) if (r := tensorflow_release(v)) and _for_python(case, r, platforms)]
@@ -141,6 +144,18 @@ def glibc_too_old(case: Case) -> Iterator[Finding]:
             continue
         least = min((n for n in needs.values() if n), key=numbers)
         yield _glibc_finding(case, f"{shown(wanted)}", least, have, (wanted, fact))
+    if untold and not known(case.software.requested):
+        raise Unknown("software.tensorflow.platform_tag", f"not known, and the tables have no wheel of {untold}")
+
+
+def _untold_wheel(case: Case) -> str | None:
+    """An installed TensorFlow that is none of the tables' wheels, in words, where its tag is not told either."""
+    text = reqs.tensorflow_version(case)
+    tag = known(case.software.tensorflow.platform_tag)
+    if text is None or tag is not None or reqs.foreign(reqs.tensorflow_package(case)):
+        return None
+    build = tensorflow_facts(case)
+    return None if build.official else f"{build.distribution or 'TensorFlow'} {text}"
 
 
 def _for_python(case: Case, release: Release, platforms: tuple[str, ...]) -> bool:

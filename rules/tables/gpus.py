@@ -7,6 +7,7 @@ import re
 
 from ._load import Row, Table, load
 from .cuda import branch_of
+from .versions import within
 
 
 class Architecture(Row, frozen=True, kw_only=True):
@@ -37,10 +38,18 @@ class Product(Row, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
+class Least(Row, frozen=True, kw_only=True):
+    """The compute capability that TensorFlow's own binaries of a range of releases ask for at least."""
+
+    tensorflow: str
+    compute_capability: str
+
+
 class _Gpus(Table, frozen=True, kw_only=True):
     architectures: tuple[Architecture, ...]
     chips: tuple[Chip, ...]
     products: tuple[Product, ...]
+    least: tuple[Least, ...]
 
 
 _BRACKETS = re.compile(r"\(.*?\)")
@@ -67,6 +76,11 @@ def architectures() -> tuple[Architecture, ...]:
 def architecture(compute_capability: str) -> Architecture | None:
     """The row of a compute capability (`8.6`)."""
     return next((row for row in architectures() if row.compute_capability == compute_capability), None)
+
+
+def least_capability(tensorflow: str) -> str | None:
+    """The compute capability that a release's binaries ask for at least; None where the build itself tells it."""
+    return next((row.compute_capability for row in _table().least if within(row.tensorflow, tensorflow)), None)
 
 
 def last_driver_branch(compute_capability: str) -> int | None:

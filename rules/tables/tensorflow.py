@@ -127,6 +127,14 @@ def tensorflow_release(text: object) -> Release | None:
     return table[max(siblings)]
 
 
+def neighbours(version_: Version) -> tuple[Release, ...]:
+    """The releases around a development version: the last of the minor before it, and the first of its own."""
+    table = _by_version()
+    before = [v for v in table if v.release[:2] < version_.release[:2]]
+    own = [v for v in table if v.release[:2] == version_.release[:2]]
+    return tuple(table[v] for v in (*([max(before)] if before else []), *([min(own)] if own else [])))
+
+
 def newest_release() -> Release:
     """The newest release that the table knows."""
     return releases()[-1]
