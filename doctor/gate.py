@@ -14,6 +14,7 @@ from doctor.case import Case
 from doctor.engine import Outcome, judge, order
 from doctor.model.facts import known
 from doctor.model.report import (
+    PROVES_NOTHING,
     CaseRow,
     Finding,
     LogRemark,
@@ -24,7 +25,6 @@ from doctor.model.report import (
     SubjectRow,
     Suppressed,
 )
-from doctor.policy import PROVES_NOTHING
 from doctor.rule import Rule
 from doctor.settings import Settings
 from doctor.suppression import Suppression

@@ -11,6 +11,9 @@ import msgspec
 
 from doctor.model.snapshot import SCHEMA
 
+# Codes of findings that fail no run: that nothing could be compared proves nothing bad, and ends with exit code 3.
+PROVES_NOTHING = ("KD806",)
+
 
 class Severity(str, enum.Enum):
     """How grave a finding is."""

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
-from doctor.model.report import Finding, LogRemark, NotApplied, Passed, Report, Severity, Skip, Suppressed
-from doctor.policy import PROVES_NOTHING
+from doctor.model.report import (
+    PROVES_NOTHING,
+    Finding,
+    LogRemark,
+    NotApplied,
+    Passed,
+    Report,
+    Severity,
+    Skip,
+    Suppressed,
+)
 from doctor.report.context import Context
 
 _MOST = 3
