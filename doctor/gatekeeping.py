@@ -107,6 +107,7 @@ def gather(request: Request, settings: Settings) -> Gathered:
             build_args=request.build_args,
             with_project=not words,
             inside=request.inside,
+            history=request.history,
         )
         try:
             looked = look_at(own, offline=settings.offline, strict=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,12 +22,15 @@ from doctor.targets.host import Look, look
 from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target, parse
 
+if TYPE_CHECKING:
+    from doctor.store.place import Place
+
 MAX_NOTES = 5
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked to be looked at."""
+    """What the user asked to be looked at. ``history``: finds where runs were recorded, for what tags named before."""
 
     folder: Path = field(default_factory=Path)
     python: str | None = None
@@ -38,6 +41,7 @@ class Request:
     build_args: tuple[str, ...] = ()
     with_project: bool = False
     inside: Inside | None = None
+    history: Callable[[], Place | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -112,12 +116,11 @@ def project_facts(request: Request, *, offline: bool) -> dict[str, Any]:
     if not offline and section.get("images"):
         from doctor.images.lookup import SECONDS, look_up  # noqa: PLC0415
         from doctor.io.registry.client import RegistryClient  # noqa: PLC0415
-        from doctor.project.recorded import with_engine  # noqa: PLC0415
+        from doctor.project.recorded import with_engine, with_history  # noqa: PLC0415
 
         plain_http = request.inside.plain_http if request.inside else ()
-        section["images"] = with_engine(
-            look_up(section["images"], lambda: RegistryClient(SECONDS, plain_http)), os.environ
-        )
+        rows = look_up(section["images"], lambda: RegistryClient(SECONDS, plain_http))
+        section["images"] = with_history(with_engine(rows, os.environ), request.history)
     return section
 
 

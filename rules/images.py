@@ -274,8 +274,9 @@ def tag_moved(case: Case) -> Iterator[Finding]:
     Against the digest recorded in `kdoctor.lock`, else what the local engine pulled under that name, else the history.
     The evidence says which.
     """
+    unread = next((why for u in chosen(case, _BY_TAG) if (why := _unread(u))), None)
     by_tag = [u for u in chosen(case, _BY_TAG) if _recorded(u)]
-    applies(bool(by_tag), "no image used by tag has been recorded before")
+    applies(bool(by_tag or unread), "no image used by tag has been recorded before")
     for use in _answered(by_tag, "tag_digest"):
         before, source = _recorded(use) or ("", "")
         now = (use.registry or {}).get("tag_digest")
@@ -293,6 +294,8 @@ def tag_moved(case: Case) -> Iterator[Finding]:
                 thing=use.name,
                 likely=0.7,
             )
+    if unread is not None:
+        raise Unknown("project.images.recorded", unread)
 
 
 @rule("KD410", "image-not-found", Severity.ERROR, would_help=INDEX_HELP)
@@ -331,6 +334,13 @@ def _recorded(use: Use) -> tuple[str, str] | None:
     if not isinstance(row, dict) or not isinstance(row.get("digest"), str):
         return None
     return row["digest"], str(row.get("source") or "an earlier run")
+
+
+def _unread(use: Use) -> str | None:
+    """Why nobody could say what the tag named before."""
+    row = use.row.get("recorded")
+    why = row.get("missing") if isinstance(row, dict) else None
+    return why if isinstance(why, str) else None
 
 
 def _answered(images: list[Use], fact: str) -> Iterator[Use]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -12,9 +13,11 @@ from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, inside
 
 if TYPE_CHECKING:
     from doctor.canary.held import Where
+    from doctor.canary.record import Record
     from doctor.canary.runs import Options
     from doctor.canary.sides import Watch
     from doctor.cli.session import Session
+    from doctor.store.place import Place
 
 
 @shared
@@ -123,6 +126,7 @@ def _accept(
     from doctor.canary.report import judged
     from doctor.canary.runs import run_with, runner_for
     from doctor.canary.verdict import compare_records
+    from doctor.cli.recording import keep
     from doctor.cli.session import emit
     from doctor.errors import DoctorError, UsageError
     from doctor.reference import accepted, write_reference
@@ -149,3 +153,12 @@ def _accept(
     who = by or os.environ.get("GITHUB_ACTOR") or os.environ.get("GITLAB_USER_LOGIN") or getpass.getuser()
     write_reference(file, record, by=who, why=reason, today=session.today)
     emit(accepted(file, record, before))
+    if settings.record:
+        keep(settings, lambda place: [_recorded(place, record, runner.name, who, reason, file, settings.tag)])
+
+
+def _recorded(place: Place, record: Record, subject: str, by: str, reason: str, file: Path, tags: Sequence[str]) -> int:
+    from doctor.canary.runs import snapshot_of
+    from doctor.store.accepting import record_accepted
+
+    return record_accepted(place, record, snapshot_of(record, subject), by=by, reason=reason, file=file, tags=tags)

@@ -62,6 +62,7 @@ def scan(
         build_args=tuple(build_arg or ()),
         with_project=True,
         inside=inside(session.settings, "missing" if canary else "never"),
+        history=session.history,
     )
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header

@@ -31,6 +31,7 @@ from doctor.suppression import Suppression
 if TYPE_CHECKING:
     from doctor.canary.record import Record
     from doctor.comparison import Compared
+    from doctor.store.place import Place
 
 Head = Sequence[Area] | Callable[[Report], Sequence[Area]]
 
@@ -160,6 +161,16 @@ class Session:
             had=("canary",) if found.drift is not None else (),
             **parts,
         )
+
+    def history(self) -> Place | None:
+        """Where runs are recorded; None where there is no home to keep a file in.
+
+        Raises:
+            UsageError: the address of a database that is none.
+        """
+        from doctor.store.place import known_place
+
+        return known_place(self.settings, os.environ)
 
     def _record(self, report: Report, cases: Sequence[Case]) -> None:
         """Keep the run in the history; that this fails is said, and changes no verdict."""

@@ -1,15 +1,21 @@
-"""What tags named before: by ``kdoctor.lock``, else by what the local engine pulled. Rows get it under ``recorded``."""
+"""What tags named before: by ``kdoctor.lock``, else what the local engine pulled, else the history.
+
+Rows get it under ``recorded``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from doctor.errors import DocumentError
+from doctor.errors import DoctorError, DocumentError
 from doctor.images import reference
 from doctor.images.reference import InvalidReference
 from doctor.pin import lock
+
+if TYPE_CHECKING:
+    from doctor.store.place import Place
 
 Row = dict[str, Any]
 
@@ -77,16 +83,37 @@ def with_repo_digests(rows: list[Row], images: Iterable[Any]) -> list[Row]:
         for tag in filter(None, (_parsed(text) for text in image.get("RepoTags") or ())):
             same = [d.digest for d in digests if d is not None and d.digest and d.name == tag.name]
             pulled.setdefault(tag.normalized, []).extend(same)
-    return [_with_pulled(row, pulled) if _is_open(row) else row for row in rows]
+    return [_with_digests(row, pulled, "the local engine") if _is_open(row) else row for row in rows]
 
 
-def _with_pulled(row: Row, pulled: Mapping[str, list[str]]) -> Row:
-    digests = pulled.get(_asked(row) or "")
+def _with_digests(row: Row, known: Mapping[str, Sequence[str]], source: str) -> Row:
+    digests = known.get(_asked(row) or "")
     if not digests:
         return row
     now = row["registry"]["tag_digest"]
     digest = now if now in digests else digests[0]
-    return {**row, "recorded": {"digest": digest, "source": "the local engine"}}
+    return {**row, "recorded": {"digest": digest, "source": source}}
+
+
+def with_history(rows: list[Row], find: Callable[[], Place | None]) -> list[Row]:
+    """The rows with what tags named in the runs that were recorded, where neither lock nor engine tells.
+
+    A history that is there and cannot be asked leaves the fact missing, with the reason.
+    """
+    names = {name for row in rows if _is_open(row) and (name := _asked(row))}
+    if not names:
+        return rows
+    try:
+        place = find()
+        if place is None or (place.path is not None and not place.path.is_file()):
+            return rows
+        from doctor.store.recalling import digests_of  # noqa: PLC0415 (only where there is a history)
+
+        known = digests_of(place, sorted(names))
+    except DoctorError as error:
+        missing = {"missing": str(error)[:300]}
+        return [{**row, "recorded": missing} if _is_open(row) else row for row in rows]
+    return [_with_digests(row, known, "the history") if _is_open(row) else row for row in rows]
 
 
 def _is_open(row: Row) -> bool:

@@ -62,14 +62,24 @@ def find_place(settings: Settings, environ: Mapping[str, str]) -> Place:
     Raises:
         UsageError: the address is not one of PostgreSQL or SQLite, or there is no home to keep a file in.
     """
+    found = known_place(settings, environ)
+    if found is None:
+        raise UsageError("no place for the history: set HOME, XDG_DATA_HOME or KDOCTOR_HISTORY")
+    return found
+
+
+def known_place(settings: Settings, environ: Mapping[str, str]) -> Place | None:
+    """The same; None where there is no home to keep a file in.
+
+    Raises:
+        UsageError: the address is not one of PostgreSQL or SQLite.
+    """
     if settings.database:
         return _from_url(settings.database, settings.origin("database"))
     if settings.history:
         return Place(path=Path(settings.history))
     base = environ.get("XDG_DATA_HOME") or (f"{environ['HOME']}/.local/share" if environ.get("HOME") else "")
-    if not base:
-        raise UsageError("no place for the history: set HOME, XDG_DATA_HOME or KDOCTOR_HISTORY")
-    return Place(path=Path(base) / "kdoctor" / FILE)
+    return Place(path=Path(base) / "kdoctor" / FILE) if base else None
 
 
 def _from_url(url: str, origin: str) -> Place:
