@@ -19,6 +19,8 @@ import pytest
 
 from doctor.io.containers import LABEL, Containers
 from doctor.targets import image
+from doctor.targets.inside_options import Inside
+from doctor.targets.words import Target
 from tests.e2e.engine import Daemon, RegistryServer, pack
 
 pytest_plugins = ["tests.e2e.engine"]
@@ -240,15 +242,14 @@ def test_an_interrupted_run_leaves_nothing(daemon: Daemon, base_image: str, how:
     assert not left_behind(daemon)
 
 
-def test_the_canary_runs_in_an_image(daemon: Daemon, tensorflow_images: dict[str, str]) -> None:
+def test_the_canary_runs_in_an_image(daemon: Daemon, tensorflow_images: dict[str, str], tmp_path: Path) -> None:
     """The sandbox has all that real training needs, and its record names the image."""
+    from doctor.canary.runs import runner_for
     from doctor.canary.start import run_canary
-    from doctor.targets.image_runner import ImageRunner
-    from doctor.targets.inside_options import Inside
 
     release, name = min(tensorflow_images.items())
-    with ImageRunner(name, Inside(cache=False), daemon.environ) as runner:
-        record = run_canary(runner, seeds=2)
+    runner = runner_for(Target("image", name), daemon.environ, tmp_path, inside=Inside(cache=False))
+    record = run_canary(runner, seeds=2)
     assert str(record.environment.tensorflow).startswith(".".join(release.split(".")[:2]))
     assert record.environment.image_digest == daemon.client.api.inspect_image(name)["Id"]
     assert not left_behind(daemon)

@@ -21,7 +21,8 @@ class FakeEngine:
 
     ``whole``; ``drop``: half of it, then the connection is gone; ``short``: half of a length that was promised;
     ``clean``: half of it, as if that were all; ``message``: half of it, then the engine's words, as a real one sends;
-    ``garbage``: no tar at all; ``stall``: half of it, then nothing; ``refuse``: an error; ``nothing``: no answer. ``cut``: where half is.
+    ``garbage``: no tar at all; ``stall``: half of it, then nothing; ``refuse``: an error; ``nothing``: no answer.
+    ``cut``: where half is.
     """
 
     def __init__(self, export: bytes, how: str = "whole", cut: int | None = None) -> None:
