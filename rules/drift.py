@@ -11,7 +11,7 @@ from typing import Any
 
 from doctor.case import CanaryRun, Comparison
 from doctor.model.facts import Inapplicable, Unknown
-from doctor.model.report import Confidence, Evidence, Finding, Severity
+from doctor.model.report import Evidence, Finding, Severity
 from doctor.rule import rule
 
 RUN = "kdoctor canary -o record.json"
@@ -92,7 +92,7 @@ def default_changed(pair: Comparison) -> Iterator[Finding]:
 
     The finding names which, from what to what, whatever accuracy does: an Adam epsilon of 1e-8 for 1e-7, bfloat16 or
     amsgrad cannot be seen in the accuracy of a small model at any feasible number of seeds, and can in a large one.
-    A stage of training that differs by more than rounding, with nothing to name, is reported here too.
+    A difference that no default explains is KD810.
 
     ## Why is this bad?
     Code that relies on the default trains another model, with no error and no message.
@@ -104,21 +104,7 @@ def default_changed(pair: Comparison) -> Iterator[Finding]:
     drift = _drift(pair)
     for cause in drift["causes"]:
         if cause["what"] in _DEFAULTS:
-            yield _changed(cause)
-    if drift["class"] == "unexplained":
-        stages = [name.removeprefix("stages.") for name in drift.get("exceeded", ())]
-        probes = [name.removeprefix("probes.") for name in drift.get("fired", ())]
-        yield Finding(
-            f"training differs by more than rounding, first in {(stages or probes or ['training'])[0]}, and no known "
-            "default explains it",
-            confidence=Confidence.MEDIUM,
-            effect="the same code trains another model",
-            fix="look at what differs between the two: patches, start-up files and forks of Keras first",
-            verify="kdoctor compare A B",
-            evidence=tuple(Evidence(f"drift.{kind}", value, "canary") for kind, value in _outliers(drift)),
-            likely=0.7,
-            thing="unexplained",
-        )
+            yield _changed(cause, drift)
 
 
 @rule("KD803", "random-stream-changed", Severity.WARNING, of=Comparison, would_help=COMPARE)
@@ -188,11 +174,10 @@ def seed_ignored(run: CanaryRun) -> Iterator[Finding]:
     Look for a patched `keras.utils.set_random_seed`, a `sitecustomize.py`, or a fork of Keras.
     """
     seed = run.facts["seed"]
-    if seed["repeats"] and (seed["varies"] or seed["stream_varies"]):
+    if seed["fault"] is None:
         return
-    what = "one seed gives different draws" if not seed["repeats"] else "different seeds give the same draws"
     yield Finding(
-        f"{what}: the seed is ignored",
+        f"{seed['fault']}: the seed is ignored",
         effect="no training there can be repeated by its seed",
         fix="restore keras.utils.set_random_seed: look for a patch, a sitecustomize.py or a fork of Keras",
         verify="kdoctor canary",
@@ -218,7 +203,7 @@ def not_comparable(pair: Comparison) -> Iterator[Finding]:
     yield Finding(
         f"the two records must not be compared: {drift['reason']}",
         effect="nothing can be said of drift",
-        fix="kdoctor canary -o record.json, in both environments with one kdoctor",
+        fix="kdoctor canary -o record.json  # in both environments, with one kdoctor",
         verify=COMPARE,
         evidence=(Evidence("drift.reason", drift["reason"], "canary"),),
         likely=0.9,
@@ -285,13 +270,43 @@ def reference_deviation(run: CanaryRun) -> Iterator[Finding]:
     )
 
 
+@rule("KD810", "drift-unexplained", Severity.ERROR, of=Comparison, would_help=COMPARE)
+def drift_unexplained(pair: Comparison) -> Iterator[Finding]:
+    """Training differs by more than rounding, and no known default explains it.
+
+    A stage of the training with given initial weights, or a probe, is beyond what rounding does, and neither a probe
+    nor a configuration names a default. What was seen of it (a factor, missing steps, other batches) is told.
+
+    ## Why is this bad?
+    The same code trains another model there, and nobody knows why.
+
+    ## How to fix
+    Look at what differs between the two: patches, start-up files and forks of Keras first.
+    """
+    drift = _drift(pair)
+    if drift["class"] != "unexplained":
+        return
+    seen = [name.partition(".")[2] for name in (*drift.get("exceeded", ()), *drift.get("fired", ()))]
+    hints = f" ({'; '.join(drift['hints'])})" if drift.get("hints") else ""
+    yield Finding(
+        f"training differs by more than rounding, first in {(seen or ['training'])[0]}{hints}, and no known default "
+        "explains it",
+        effect="the same code trains another model",
+        fix="look at what differs between the two: patches, start-up files and forks of Keras first",
+        verify="kdoctor compare A B",
+        evidence=tuple(Evidence(f"drift.{kind}", value, "canary") for kind, value in _outliers(drift)),
+        likely=0.7,
+        thing="unexplained",
+    )
+
+
 def _drift(pair: Comparison) -> dict[str, Any]:
     if pair.drift is None:
         raise Unknown("drift", "the canary was not run")
     return pair.drift
 
 
-def _changed(cause: dict[str, Any]) -> Finding:
+def _changed(cause: dict[str, Any], drift: dict[str, Any]) -> Finding:
     what, before, after = cause["what"], cause["from"], cause["to"]
     subject = "the precision of computation" if what == "precision" else f"the default {what}"
     return Finding(
@@ -299,10 +314,23 @@ def _changed(cause: dict[str, Any]) -> Finding:
         effect="code that relies on the default trains another model, without any message",
         fix=f"set it in the code ({before}), or pin the versions of the environment that is right",
         verify="kdoctor compare A B",
-        evidence=tuple(Evidence(f"canary.{name}", None, "canary") for name in cause["evidence"][:4]),
+        evidence=tuple(
+            Evidence(f"canary.{name}", _seen(name, cause, drift), "canary") for name in cause["evidence"][:4]
+        ),
         likely=0.9,
         thing=what,
     )
+
+
+def _seen(name: str, cause: dict[str, Any], drift: dict[str, Any]) -> Any:
+    """What a piece of evidence says: how far the two sides are apart there, else from what to what."""
+    kind, _, rest = name.partition(".")
+    arm, _, stage = rest.partition(".")
+    section = drift.get("probes", {}) if kind == "probes" else drift["stages"].get(arm, {}) if kind == "stages" else {}
+    key = rest if kind == "probes" else stage
+    if key not in section:
+        return f"{cause['from']} → {cause['to']}"
+    return "not finite" if section[key] is None else section[key]
 
 
 def _outliers(drift: dict[str, Any]) -> list[tuple[str, Any]]:

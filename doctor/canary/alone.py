@@ -34,7 +34,7 @@ def run_alone(record: Record, repeats: Sequence[Record] = ()) -> dict[str, Any]:
     return {
         "determinism": record.environment.determinism,
         "policy": record.config.get("policy"),
-        "seed": msgspec.to_builtins(record.probes.seed),
+        "seed": {**msgspec.to_builtins(record.probes.seed), "fault": record.probes.seed.fault},
         "deviations": _deviations(record),
         "not_finite": msgspec.to_builtins(record.non_finite),
         "repeats": _repeats(record, repeats),

@@ -10,18 +10,7 @@ from typing import Any
 from doctor.canary.alone import summary
 from doctor.canary.record import Record
 from doctor.report.context import Area
-
-_CLASS_MARKS = {"bitwise": "ok", "rounding": "ok", "random-stream": "warning"}
-_LABEL_MARKS = {"equivalent": "ok", "inconclusive": "warning", "drift": "error"}
-_CLASS_TEXTS = {
-    "bitwise": "bit for bit the same",
-    "rounding": "differs by rounding only",
-    "random-stream": "other random draws, same distribution",
-    "default-changed": "a default changed",
-    "unexplained": "differs by more than rounding, cause not known",
-    "seed-ignored": "a seed is ignored",
-    "not-comparable": "cannot be compared",
-}
+from doctor.report.drift import CLASSES, MARKS
 
 # Where each stage begins in the run, in percent of its time (2.15.1 on one core); the import is most of it.
 _BEGINS = {
@@ -64,13 +53,13 @@ def areas(record: Record, repeats: Sequence[Record], drift: dict[str, Any] | Non
 def _compared(drift: dict[str, Any] | None, against: str | None) -> list[Area]:
     if drift is None:
         return [Area("none", "Against", "nothing: --against record.json")]
-    text = _CLASS_TEXTS.get(drift["class"], drift["class"])
-    found = [Area(_CLASS_MARKS.get(drift["class"], "error"), "Against", f"{against}: {text}")]
+    text = CLASSES.get(drift["class"], drift["class"])
+    found = [Area(MARKS.get(drift["class"], "error"), "Against", f"{against}: {text}")]
     accuracy = drift["accuracy"]
     if accuracy is not None:
         low, high = accuracy["interval90"]
         line = f"{accuracy['label']}: {accuracy['difference']:+.4f}, 90 % interval {low:+.4f} to {high:+.4f}"
-        found.append(Area(_LABEL_MARKS[accuracy["label"]], "Difference", f"{line} ({accuracy['test']})"))
+        found.append(Area(MARKS.get(accuracy["label"], "error"), "Difference", f"{line} ({accuracy['test']})"))
     changed = (drift.get("predictions") or {}).get("changed")
     if changed is not None:
         between = drift["predictions"]["between_seeds"]

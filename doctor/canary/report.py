@@ -56,5 +56,5 @@ def canary_rules(settings: Settings) -> tuple[Rule, ...]:
     return tuple(
         rule
         for rule in gate.select_rules(settings)
-        if rule.judges(CanaryRun) or (rule.judges(Comparison) and rule.code.startswith("KD80"))
+        if rule.judges(CanaryRun) or (rule.judges(Comparison) and "KD801" <= rule.code <= "KD810")
     )

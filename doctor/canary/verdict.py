@@ -12,6 +12,7 @@ from doctor.canary.accuracy import TOLERANCE, changed_predictions, judge_accurac
 from doctor.canary.causes import Cause, changed_defaults
 from doctor.canary.changes import Change, environment_changes, other_hardware, same_versions, suspects
 from doctor.canary.distance import Distances, Divergence
+from doctor.canary.hints import hints
 from doctor.canary.record import Record
 
 CLASSES = (
@@ -47,6 +48,7 @@ def compare_records(a: Record, b: Record, tolerance: float = TOLERANCE) -> dict[
         causes=[msgspec.structs.replace(cause, suspects=tuple(suspects(cause.what, changes))) for cause in causes],
         distances=distances,
         predictions=changed_predictions(a, b),
+        hints=hints(a, b, distances) if name == "unexplained" else None,
         not_finite={"a": msgspec.to_builtins(a.non_finite), "b": msgspec.to_builtins(b.non_finite)},
     )
 
@@ -119,6 +121,7 @@ def _drift(
     distances: Distances | None = None,
     predictions: dict[str, Any] | None = None,
     not_finite: dict[str, Any] | None = None,
+    hints: list[str] | None = None,
     reason: str | None = None,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
@@ -137,6 +140,8 @@ def _drift(
         found["exceeded"] = list(distances.exceeded())
     if predictions is not None:
         found["predictions"] = predictions
+    if hints is not None:
+        found["hints"] = hints
     if not_finite is not None and any(not_finite.values()):
         found["not_finite"] = not_finite
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))

@@ -7,7 +7,7 @@ from typing import Any
 
 from doctor.report import sanitize
 
-_CLASSES = {
+CLASSES = {
     "bitwise": "bit for bit the same",
     "rounding": "differs by rounding only",
     "random-stream": "other random draws from the same distribution",
@@ -16,7 +16,7 @@ _CLASSES = {
     "seed-ignored": "a seed is ignored",
     "not-comparable": "the two records must not be compared",
 }
-_MARKS = {
+MARKS = {
     "bitwise": "ok",
     "rounding": "ok",
     "random-stream": "warning",
@@ -35,12 +35,12 @@ def facts(drift: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     short = sentence(drift)
     if short is not None:
         yield "error", SHORT, short
-    yield _MARKS.get(name, "error"), "Mechanism", f"{name}: {_CLASSES.get(name, 'not a class that is known here')}"
+    yield MARKS.get(name, "error"), "Mechanism", f"{name}: {CLASSES.get(name, 'not a class that is known here')}"
     if drift.get("reason"):
         yield "none", "Reason", str(drift["reason"])
     accuracy = drift.get("accuracy")
     if isinstance(accuracy, Mapping):
-        yield _MARKS.get(str(accuracy.get("label")), "error"), "Accuracy", accuracy_text(accuracy)
+        yield MARKS.get(str(accuracy.get("label")), "error"), "Accuracy", accuracy_text(accuracy)
     first = drift.get("first_divergence")
     if isinstance(first, Mapping):
         yield "none", "First differs", divergence_text(first)

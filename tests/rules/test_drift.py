@@ -1,12 +1,14 @@
-"""KD703 and KD801 to KD808: each fires, is silent, and is skipped."""
+"""KD703, KD801 to KD808 and KD810: each fires, is silent, and is skipped."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from doctor import catalogue
+from doctor.canary.record import SeedProbe
 from doctor.case import CanaryRun
 from doctor.engine import judge
 from doctor.model.report import Finding, Severity
@@ -52,7 +54,7 @@ def alone(code: str, **facts: Any) -> Any:
     sound: dict[str, Any] = {
         "determinism": "enable_op_determinism",
         "policy": "float32",
-        "seed": {"repeats": True, "varies": True, "stream_varies": True},
+        "seed": {"repeats": True, "varies": True, "stream_varies": True, "fault": None},
         "deviations": [{"what": "forward", "value": 1e-7, "threshold": 1e-5, "exceeded": False}],
         "not_finite": [],
         "repeats": {"runs": 3, "differing": 0},
@@ -62,7 +64,7 @@ def alone(code: str, **facts: Any) -> Any:
     return outcome
 
 
-@pytest.mark.parametrize("code", ["KD801", "KD802", "KD803", "KD804", "KD806", "KD807"])
+@pytest.mark.parametrize("code", ["KD801", "KD802", "KD803", "KD804", "KD806", "KD807", "KD810"])
 def test_without_a_canary_each_rule_is_skipped(code: str) -> None:
     """A comparison of facts alone says nothing of drift."""
     outcome = compute_pair(code, SIDE, SIDE)
@@ -70,7 +72,7 @@ def test_without_a_canary_each_rule_is_skipped(code: str) -> None:
     assert not outcome.findings
 
 
-@pytest.mark.parametrize("code", ["KD801", "KD802", "KD803", "KD804", "KD806", "KD807"])
+@pytest.mark.parametrize("code", ["KD801", "KD802", "KD803", "KD804", "KD806", "KD807", "KD810"])
 def test_equal_records_are_silent(code: str) -> None:
     """Bitwise equal and equivalent: every rule passes."""
     assert [row.code for row in compute_pair(code, SIDE, SIDE, verdict()).passed] == [code]
@@ -98,9 +100,25 @@ def test_every_changed_default_is_a_finding_of_its_own() -> None:
 
 
 def test_an_unexplained_difference_is_not_passed_over() -> None:
-    """With the first stage beyond rounding."""
-    found = findings("KD802", verdict("unexplained", exceeded=["stages.pinned.gradient"], fired=[]))
-    assert "first in pinned.gradient" in found[0].message
+    """With the first stage beyond rounding and what was seen of it; it is an error, and no changed default."""
+    drift = verdict("unexplained", exceeded=["stages.pinned.gradient"], fired=[], hints=["the gradient is 1.001 times"])
+    found = findings("KD810", drift)
+    assert "first in pinned.gradient (the gradient is 1.001 times)" in found[0].message
+    assert found[0].severity is Severity.ERROR
+    assert not findings("KD802", drift)
+
+
+def test_evidence_of_a_changed_default_has_its_values() -> None:
+    """How far the two sides are apart where that is a number, else from what to what; never nothing."""
+    changed = {**cause("layer", "relu", "gelu"), "evidence": ["probes.layer.relu", "stages.pinned.forward", "config.x"]}
+    drift = verdict("default-changed", causes=[changed], probes={"layer.relu": None})
+    drift["stages"]["pinned"]["forward"] = 0.5
+    values = [(one.fact, one.value) for one in findings("KD802", drift)[0].evidence]
+    assert values == [
+        ("canary.probes.layer.relu", "not finite"),
+        ("canary.stages.pinned.forward", 0.5),
+        ("canary.config.x", "relu → gelu"),
+    ]
 
 
 def test_other_draws_and_rounding_have_their_own_rules() -> None:
@@ -143,17 +161,20 @@ def test_nondeterminism_needs_two_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "fires"),
+    ("seed", "words"),
     [
-        ({"repeats": True, "varies": True, "stream_varies": True}, False),
-        ({"repeats": True, "varies": False, "stream_varies": True}, False),
-        ({"repeats": False, "varies": True, "stream_varies": True}, True),
-        ({"repeats": True, "varies": False, "stream_varies": False}, True),
+        (SeedProbe(True, True, True, {"numpy": True}), None),
+        (SeedProbe(True, False, True), None),
+        (SeedProbe(False, True, True), "one seed gives different draws"),
+        (SeedProbe(True, False, False), "different seeds give the same draws"),
+        (SeedProbe(True, True, True, {"numpy": False, "first": True}), "one seed gives different draws (of NumPy)"),
+        (SeedProbe(True, True, True, {"first": False}), "one seed gives different draws"),
     ],
 )
-def test_a_seed_is_ignored_where_draws_do_not_follow_it(seed: dict[str, bool], fires: bool) -> None:
-    """An initializer with a seed of its own is another matter."""
-    assert bool(alone("KD805", seed=seed).findings) is fires
+def test_a_seed_is_ignored_where_draws_do_not_follow_it(seed: SeedProbe, words: str | None) -> None:
+    """An initializer with a seed of its own is another matter; a stream that is left out is named."""
+    found = alone("KD805", seed={**msgspec.to_builtins(seed), "fault": seed.fault}).findings
+    assert [finding.message for finding in found] == ([f"{words}: the seed is ignored"] if words else [])
 
 
 def test_the_reference_is_left_by_distance_or_by_nan() -> None:
