@@ -19,7 +19,7 @@ class Advice(msgspec.Struct, frozen=True):
 _CPU = "TensorFlow trains on the CPU"
 _IMPORT = "the import fails"
 _SMI = "nvidia-smi"
-_CUDA = "pip install 'tensorflow[and-cuda]' (TensorFlow 2.14 or later), or the CUDA and cuDNN that the build names"
+_CUDA = "install CUDA: pip install 'tensorflow[and-cuda]' (2.14 or later), or the CUDA and cuDNN that the build names"
 _BUILD = 'python -c "import tensorflow as tf; print(tf.sysconfig.get_build_info())"'
 _PACKAGES = "python -m pip check"
 
@@ -54,7 +54,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "KD111": Advice(_CPU, "install the legacy driver branch that still serves this GPU", _SMI),
     "KD201": Advice(_CPU, _CUDA, "kdoctor scan, in the environment that trains"),
-    "KD202": Advice(_CPU, f"install the CUDA version that this build opens: {_CUDA}", _BUILD),
+    "KD202": Advice(_CPU, _CUDA.replace("install CUDA", "install the CUDA version that this build opens"), _BUILD),
     "KD203": Advice(_CPU, "install the cuDNN of the major version that this build opens", _BUILD),
     "KD204": Advice(
         "the first convolution or recurrent layer fails",
@@ -72,7 +72,9 @@ ADVICE: dict[str, Advice] = {
         "unset LD_LIBRARY_PATH, or put the right copy first",
         "echo $LD_LIBRARY_PATH",
     ),
-    "KD207": Advice(_CPU, "pip install 'tensorflow[and-cuda]'", "python -m pip list | grep -i nvidia"),
+    "KD207": Advice(
+        _CPU, "install the CUDA wheels: pip install 'tensorflow[and-cuda]'", "python -m pip list | grep -i nvidia"
+    ),
     "KD208": Advice(
         "one of the frameworks loads libraries of the other", "give each framework an environment of its own", _PACKAGES
     ),
@@ -89,7 +91,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "KD301": Advice(
         _CPU,
-        "pip install 'tensorflow[and-cuda]' (conda: a cuda build of tensorflow)",
+        "install the build with CUDA: pip install 'tensorflow[and-cuda]' (conda: a cuda build of tensorflow)",
         'python -c "import tensorflow as tf; print(tf.test.is_built_with_cuda())"',
     ),
     "KD302": Advice(_CPU, "train in WSL2, or use TensorFlow 2.10, the last with GPUs on native Windows"),
@@ -171,8 +173,5 @@ ADVICE: dict[str, Advice] = {
         "training stops under op determinism, or varies without it",
         "use another layer, or this operation on the CPU",
         "kdoctor canary --runs 5",
-    ),
-    "KD704": Advice(
-        "results differ in the last bits between machines", "compare with a tolerance, or set the same on both", ""
     ),
 }

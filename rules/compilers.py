@@ -167,7 +167,7 @@ def _nvcc(case: Case, state: State) -> str:
     number = major(state.cuda)
     package = reqs.tensorflow_package(case)
     if package is not None and known(package.installer) == "conda":
-        return f"conda install -c nvidia cuda-nvcc={'.'.join(state.cuda.split('.')[:2])}"
+        return reqs.install(case, f"cuda-nvcc=={'.'.join(state.cuda.split('.')[:2])}", package=package)
     if number == 12:
         wanted = next((t for t in _extra(case) if t.startswith("nvidia-cuda-nvcc")), "nvidia-cuda-nvcc-cu12")
         return reqs.install(case, wanted)

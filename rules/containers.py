@@ -69,7 +69,9 @@ def container_without_gpu_runtime(case: Case) -> Iterator[Finding]:
         yield _no_gpu(
             case,
             "the container is started without a GPU and without the NVIDIA runtime",
-            _START if _able(case) is not False else f"install nvidia-container-toolkit, {_CONFIGURE}, then {_START}",
+            f"start it with {_START}"
+            if _able(case) is not False
+            else f"install nvidia-container-toolkit, {_CONFIGURE}, then {_START}",
             "container.gpus_requested",
             mild=gpu_wish(case) is None,
         )
@@ -79,7 +81,7 @@ def container_without_gpu_runtime(case: Case) -> Iterator[Finding]:
         yield _no_gpu(
             case,
             "the NVIDIA runtime is used, but NVIDIA_VISIBLE_DEVICES is not set, so no GPU is mounted",
-            f"{_START}, or -e NVIDIA_VISIBLE_DEVICES=all",
+            f"start it with {_START}, or -e NVIDIA_VISIBLE_DEVICES=all",
             "container.gpus_requested",
         )
         return

@@ -228,7 +228,7 @@ def _folder(case: Case, state: State) -> str:
 def _path_fix(case: Case, folder: str) -> str:
     if reqs.system(case) == "windows":
         return "add the toolkit's bin folder and cuDNN's bin folder to PATH, then start a new shell"
-    return f"export LD_LIBRARY_PATH={folder}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} before Python starts"
+    return f"export LD_LIBRARY_PATH={folder}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}  # before Python starts"
 
 
 @rule("KD206", "cuda-library-shadowed", Severity.WARNING, follows=("KD208",), would_help=SNAPSHOT)

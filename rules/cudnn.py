@@ -134,12 +134,12 @@ def _fix(case: Case, state: State, what: str) -> str:
     release = tensorflow_release(reqs.tensorflow_version(case))
     package = reqs.tensorflow_package(case)
     if package is not None and known(package.installer) == "conda":
-        return f"conda install 'cudnn>={minor(state.build.cudnn_compiled or state.cudnn or '')}'"
+        return reqs.install(case, f"cudnn>={minor(state.build.cudnn_compiled or state.cudnn or '')}", package=package)
     pins = [text for text in (release.extras.get("and-cuda", ()) if release else ()) if text.startswith("nvidia-cudnn")]
     if pins and reqs.system(case) != "windows":
         return reqs.install(case, pins[0])
     if (name := _wheel(state)) is not None and reqs.system(case) != "windows":
-        return f"{reqs.install(case, name)}, or install {what} from NVIDIA's packages"
+        return f"{reqs.install(case, name)}  # or install {what} from NVIDIA's packages"
     return f"install {what} for CUDA {state.cuda} from NVIDIA's packages"
 
 

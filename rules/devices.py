@@ -147,7 +147,7 @@ def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
     missing = _missing_nodes(need(case.machine.devices))
     if missing:
         what = f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing"
-        make = "sudo nvidia-modprobe -u -c=0 (it loads nvidia-uvm and makes the device nodes)"
+        make = "sudo nvidia-modprobe -u -c=0  # loads nvidia-uvm and makes the device nodes"
         mild = without_gpu_nodes(case) and gpu_wish(case) is None
         yield _unreachable(case, what, _in_container(case) or make, mild=mild)
 

@@ -12,7 +12,7 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import compat_in_use, driver_version, judge, reported_cuda
-from .fitting import driver_runs, install, least_driver, newest_release, reported_runs
+from .fitting import driver_runs, least_driver, mentioned, newest_release, reported_runs
 from .gpu_code import Code, all_machine_code, ptx_needs
 from .measure import ON_CPU, SNAPSHOT, driver_loaded, facts_of, gpus_seen, lowered, measured, own_driver, which
 from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
@@ -189,7 +189,7 @@ def _newer_driver(case: Case, driver: str | None, cuda: str, system: str) -> str
     python = known(case.software.python.version)
     fitting = newest_release(driver=driver, system=system, capability=capability, python=python)
     other = fitting if driver else None
-    instead = f"{install(other)} (CUDA {other.cuda.version})" if other else ""
+    instead = f"{mentioned(case, other)} (CUDA {other.cuda.version})" if other else ""
     last = last_driver_branch(capability) if capability else None
     least = _least_with_ptx(case, cuda, system, [gpu.capability for gpu in seen if gpu.capability])
     if last is not None and (major(least.removeprefix("R")) or 0) > last:

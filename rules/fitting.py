@@ -5,6 +5,8 @@ Nothing here registers a rule.
 
 from __future__ import annotations
 
+from doctor.case import Case
+
 from . import requirements as reqs
 from .gpu_code import Code, release_serves
 from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, toolkit
@@ -20,8 +22,10 @@ __all__ = [
     "install",
     "installable_pythons",
     "least_driver",
+    "mentioned",
     "newest_release",
     "reported_runs",
+    "requirement_of",
     "unavailable_pin",
 ]
 
@@ -117,14 +121,33 @@ def installable_pythons(release: Release, platform: str = "linux_x86_64") -> tup
     return tuple(p for p in release.python.get(platform, ()) if unavailable_pin(release, extra, p) is None)
 
 
-def install(release: Release) -> str:
-    """The command that installs a release with its CUDA, where pip brings it along."""
-    extra = "[and-cuda]" if "and-cuda" in release.extras else ""
-    note = "" if extra else f", with CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it"
-    pythons = installable_pythons(release)
-    if len(pythons) < len(release.python.get("linux_x86_64", ())):
-        note += f", on Python {' or '.join(pythons)}"
-    return f"pip install 'tensorflow{extra}=={release.version}'{note}"
+def requirement_of(release: Release) -> str:
+    """What brings a release with its CUDA, as far as pip can bring that."""
+    return f"tensorflow{'[and-cuda]' if 'and-cuda' in release.extras else ''}=={release.version}"
+
+
+def install(case: Case, release: Release, *conditions: str) -> str:
+    """The command that installs a release with its CUDA, behind what has to hold for it, if anything has to."""
+    before = [*conditions, *_conditions(case, release)]
+    command = reqs.install(case, requirement_of(release))
+    return f"{', '.join(before)}: {command}" if before else command
+
+
+def mentioned(case: Case, release: Release) -> str:
+    """The same for the middle of a sentence: the command, and then what has to hold for it."""
+    return ", ".join((reqs.install(case, requirement_of(release)), *_conditions(case, release)))
+
+
+def _conditions(case: Case, release: Release) -> list[str]:
+    found = []
+    if "and-cuda" not in release.extras:
+        found.append(f"with CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
+    pythons, python = installable_pythons(release), reqs.python_minor(case)
+    if len(pythons) < len(release.python.get("linux_x86_64", ())) and python not in pythons:
+        found.append(f"on Python {' or '.join(pythons)}")
+    elif python is not None and python not in pythons:
+        found.append(f"on Python {pythons[-1]} or older")
+    return found
 
 
 def newer_build(capability: str) -> str:

@@ -9,8 +9,8 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from .compat import driver_version, effective_cuda
-from .fitting import CHECK_GPUS, install, installable_pythons, newer_build, newest_release
-from .gpu_code import Code, all_machine_code, most_that, ptx_needs, release_ptx_cuda
+from .fitting import CHECK_GPUS, install, mentioned, newer_build, newest_release
+from .gpu_code import Code, Holdings, all_machine_code, holdings, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
 from .shared import TensorFlowBuild, driver_system, need_gpu_case, tensorflow_facts
 from .tables.cuda import branch_for_cuda
@@ -20,10 +20,11 @@ from .tables.versions import at_least, major, numbers
 # tensorflow/tensorflow issues 90291, 99592, 101746, and 2.16.2 behaves like 2.20.
 _PTX_FAILS_ON = (12,)
 _BUILD = "software.tensorflow.compute_capabilities"
+_BUILD_COMMAND = 'python -c "import tensorflow as tf; print(tf.sysconfig.get_build_info())"'
 
 
-def _code(case: Case) -> tuple[TensorFlowBuild, Code]:
-    """The build and its GPU code.
+def _code(case: Case) -> tuple[TensorFlowBuild, Holdings]:
+    """The build and what GPU code it holds.
 
     Raises:
         Inapplicable: no GPU is meant, or TensorFlow has no CUDA.
@@ -36,28 +37,29 @@ def _code(case: Case) -> tuple[TensorFlowBuild, Code]:
         raise Inapplicable("TensorFlow is not installed")
     if build.cuda_build is False:
         raise Inapplicable("this TensorFlow has no CUDA (KD301)")
-    if build.compute_capabilities:
-        return build, Code(build.compute_capabilities)
-    if build.cuda_version is None:
+    held = holdings(build)
+    if held is None:
         raise Unknown(_BUILD)
-    return build, most_that(build.cuda_version)
+    return build, held
 
 
-def _settled(build: TensorFlowBuild) -> None:
+def _settled(held: Holdings) -> None:
     """Leave a rule that found nothing as skipped where only the most that the build can hold is known.
 
     Raises:
         Unknown: its code itself is not known.
     """
-    if not build.compute_capabilities:
+    if not held.listed:
         raise Unknown(_BUILD)
 
 
-def _beginning(build: TensorFlowBuild) -> str:
-    """Who holds no code for a GPU: the build, or its CUDA already."""
-    if build.compute_capabilities:
-        return "this TensorFlow holds"
-    return f"CUDA {build.cuda_version}, which this TensorFlow is built for, has"
+def _sure_of(held: Holdings, severity: Severity | None) -> tuple[Severity | None, Confidence]:
+    """Severity and confidence: a warning at most where it is not told which build this is."""
+    return (severity, Confidence.HIGH) if held.sure else (Severity.WARNING, Confidence.MEDIUM)
+
+
+def _to_be_sure(held: Holdings, fix: str) -> str:
+    return fix if held.sure else f"{fix}; to be sure, run: {_BUILD_COMMAND}"
 
 
 def _other_release(case: Case, capability: str) -> str | None:
@@ -65,16 +67,12 @@ def _other_release(case: Case, capability: str) -> str | None:
     driver, python = driver_version(case), known(case.software.python.version)
     release = newest_release(driver=driver, system=driver_system(case), capability=capability, python=python)
     if release is not None:
-        return install(release)
+        return install(case, release)
     release = newest_release(capability=capability, python=python) or newest_release(capability=capability)
     if release is None:
         return None
     branch = branch_for_cuda(release_ptx_cuda(release, capability) or release.cuda.version)
-    command, pythons = install(release), installable_pythons(release)
-    needs = f"a driver of branch R{branch.branch} or newer" if branch else ""
-    if ", on Python" not in command:
-        command += f", on Python {pythons[-1]} or older"
-    return f"{command}, with {needs}" if needs else command
+    return install(case, release, *([f"with a driver of branch R{branch.branch} or newer"] if branch else []))
 
 
 @rule("KD106", "gpu-too-old", Severity.ERROR, would_help=SNAPSHOT)
@@ -96,23 +94,29 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
     ## References
     CUDA C++ programming guide, binary compatibility and PTX compatibility
     """
-    build, code = _code(case)
+    _, held = _code(case)
+    code = held.code
     bad = [
         (gpu, capability)
         for gpu, capability in measured(case)
         if not code.native(capability) and not code.by_ptx(capability) and _later(code, capability)
     ]
     if not bad:
-        return _settled(build)
+        return _settled(held)
+    severity, confidence = _sure_of(held, lowered(case, bad))
     gpu, capability = bad[0]
     lowest = code.every[0]
     gap = numbers(lowest) < numbers(capability)
     yield Finding(
-        f"{_beginning(build)} no code for {which(bad)}: "
+        f"{held.holds} no code for {which(bad)}: "
         + (f"it holds {', '.join(code.every)} and nothing that runs on it" if gap else f"it begins at {lowest}"),
-        severity=lowered(case, bad),
+        severity=severity,
+        confidence=confidence,
         effect="TensorFlow ignores this GPU, or fails with 'no kernel image is available'",
-        fix=_other_release(case, capability) or f"build TensorFlow from source for compute capability {capability}",
+        fix=_to_be_sure(
+            held,
+            _other_release(case, capability) or f"build TensorFlow from source for compute capability {capability}",
+        ),
         verify=CHECK_GPUS,
         evidence=case.evidence(*facts_of(bad, _BUILD, "software.tensorflow.version")),
         likely=0.92,
@@ -145,27 +149,29 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
     CUDA C++ programming guide, PTX compatibility
     tensorflow/tensorflow issues 90291, 99592, 101746
     """
-    build, code = _code(case)
+    build, held = _code(case)
+    code = held.code
     bad = [
         (gpu, capability)
         for gpu, capability in measured(case)
         if not code.native(capability) and (code.by_ptx(capability) or not _later(code, capability))
     ]
     if not bad:
-        return _settled(build)
+        return _settled(held)
     gpu, capability = bad[0]
     from_index = build.official or build.distribution == "tf-nightly"
     carried = all(code.by_ptx(c) and not (from_index and major(c) in _PTX_FAILS_ON) for _, c in bad)
     newest = code.every[-1] if code.every else "nothing"
     release = _other_release(case, capability)
+    severity, confidence = _sure_of(held, lowered(case, bad))
     yield Finding(
-        f"{_beginning(build)} no machine code for {which(bad)}; its newest is for {newest}",
-        severity=Severity.WARNING if carried else lowered(case, bad),
-        confidence=Confidence.MEDIUM if carried else Confidence.HIGH,
+        f"{held.holds} no machine code for {which(bad)}; its newest is for {newest}",
+        severity=Severity.WARNING if carried else severity,
+        confidence=Confidence.MEDIUM if carried else confidence,
         effect="the driver compiles every kernel at the first start, for up to 30 minutes"
         if carried
         else "kernels fail to load (CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE)",
-        fix=release or newer_build(capability),
+        fix=_to_be_sure(held, release or newer_build(capability)),
         verify='python -c "import tensorflow as tf; print(tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).device)"',
         evidence=case.evidence(*facts_of(bad, _BUILD, "software.tensorflow.version")),
         likely=0.3 if carried else 0.9,
@@ -194,8 +200,9 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
     CUDA Compatibility guide, minor version compatibility, limitations
     PTX ISA, release history
     """
-    build, code = _code(case)
-    _settled(build)
+    build, held = _code(case)
+    _settled(held)
+    code = held.code
     matching = [(gpu, c) for gpu, c in measured(case) if code.by_ptx(c) and not all_machine_code(build, code, c)]
     bad = [(gpu, c) for gpu, c in matching if major(c) not in _PTX_FAILS_ON]
     if not bad:
@@ -226,7 +233,7 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         confidence=Confidence.HIGH if wanted.measured else Confidence.MEDIUM,
         effect="kernels without machine code fail: 'PTX was compiled with an unsupported toolchain'",
         fix=f"install an NVIDIA driver of branch R{branch.branch if branch else '?'} or newer"
-        + (f", or {install(other)}" if other else ""),
+        + (f", or {mentioned(case, other)}" if other else ""),
         verify="nvidia-smi | grep 'CUDA Version'",
         evidence=case.evidence(
             *facts_of(bad, "machine.driver.version", "machine.driver.cuda_version", _BUILD),

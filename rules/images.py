@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from msgspec import UNSET, UnsetType
@@ -49,7 +50,7 @@ def tag_missing(case: Case) -> Iterator[Finding]:
             use,
             f"{use.short} is used without a tag: that is whatever latest is today",
             "each build may get another image",
-            f"name a version, then: kdoctor pin --write {use.row.get('path')}",
+            f"name a version, then: kdoctor pin --write {_path(use)}",
         )
 
 
@@ -82,7 +83,7 @@ def tag_latest(case: Case) -> Iterator[Finding]:
             use,
             f"{use.short} is used by a tag that is made to move",
             "each build may get another image",
-            f"name a version, then: kdoctor pin --write {use.row.get('path')}",
+            f"name a version, then: kdoctor pin --write {_path(use)}",
         )
 
 
@@ -111,12 +112,20 @@ def digest_missing(case: Case) -> Iterator[Finding]:
     Docker documentation, "Pin base image versions"; OCI distribution specification, pulling manifests.
     """
     for use in chosen(case, (reference.TAG,)):
-        path = use.row.get("path")
         digest = (use.registry or {}).get("tag_digest")
         change = Change("digest", use.short, digest, "what the tag names now") if isinstance(digest, str) else UNSET
         yield _unpinned(
-            use, f"{use.short} is not pinned to a digest", "this tag can move", f"kdoctor pin --write {path}", change
+            use,
+            f"{use.short} is not pinned to a digest",
+            "this tag can move",
+            f"kdoctor pin --write {_path(use)}",
+            change,
         )
+
+
+def _path(use: Use) -> str:
+    """The file, as a word of a command."""
+    return shlex.quote(str(use.row.get("path")))
 
 
 def _unpinned(use: Use, message: str, effect: str, fix: str, change: Change | UnsetType = UNSET) -> Finding:
@@ -199,7 +208,7 @@ def digest_mismatch(case: Case) -> Iterator[Finding]:
             yield Finding(
                 f"{use.parsed.path}:{use.parsed.tag} has moved on from the digest that stands beside it",
                 effect="Docker uses the digest, not the tag",
-                fix=f"kdoctor pin --update {use.row.get('path')}",
+                fix=f"kdoctor pin --update --write {_path(use)}",
                 evidence=use.evidence(**{"project.images.registry.tag_digest": now}),
                 location=use.location,
                 thing=use.name,
@@ -224,7 +233,7 @@ def digest_unknown(case: Case) -> Iterator[Finding]:
             yield Finding(
                 f"the registry has no {str(digest)[:19]}… in {use.name}",
                 effect="the image cannot be pulled",
-                fix=f"kdoctor pin --update {use.row.get('path')}",
+                fix=f"kdoctor pin --update --write {_path(use)}",
                 verify=f"docker buildx imagetools inspect {use.short}",
                 evidence=use.evidence(**{"project.images.registry.outcome": (use.registry or {}).get("outcome")}),
                 location=use.location,
@@ -251,7 +260,7 @@ def digest_single_platform(case: Case) -> Iterator[Finding]:
             yield Finding(
                 f"{use.short.split('@')[0]} is pinned to one platform; its tag offers {len(platforms)}",
                 effect="builds for other platforms fail",
-                fix=f"kdoctor pin --update {use.row.get('path')}",
+                fix=f"kdoctor pin --update --write {_path(use)}",
                 evidence=use.evidence(**{"project.images.registry.platforms": platforms}),
                 location=use.location,
                 thing=use.name,

@@ -132,6 +132,6 @@ def _image_fix(text: str | None) -> str:
     if release is None:
         return "install the CUDA and cuDNN that its TensorFlow opens, or choose another base image"
     if "and-cuda" in release.extras:
-        return f"RUN pip install 'tensorflow[and-cuda]=={release.version}' in the Dockerfile, or another base image"
+        return f"RUN pip install 'tensorflow[and-cuda]=={release.version}'  # or another base image"
     cuda = major_minor(release.cuda.version)
     return f"choose a base image with CUDA {cuda} and cuDNN {release.cuda.cudnn_compiled or release.cuda.cudnn}"

@@ -147,7 +147,7 @@ def _legacy_without(case: Case, text: str, legacy: Package | None) -> Iterator[F
     yield Finding(
         f"TF_USE_LEGACY_KERAS asks for Keras 2, but tf-keras is not installed beside TensorFlow {text}",
         effect="every use of tf.keras fails with an ImportError",
-        fix=reqs.install(case, f"tf-keras~={_minor(tensorflow)}.0") + ", or unset TF_USE_LEGACY_KERAS",
+        fix=reqs.install(case, f"tf-keras~={_minor(tensorflow)}.0") + "  # or unset TF_USE_LEGACY_KERAS",
         verify=CHECK,
         evidence=evidence(case, "software.keras.legacy", "software.tensorflow.version"),
         likely=0.9,

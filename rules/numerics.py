@@ -21,6 +21,7 @@ _TF32_SINCE = (2, 4)
 _ONEDNN_SINCE, _ONEDNN_DEFAULT = (2, 5), (2, 9)
 _ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 _VECTOR = re.compile(r"^(avx|avx2|fma|avx512\w*|avx_vnni|amx_\w+|sse4_2|asimd\w*|sve\w*)$")
+Versions = tuple[str | None, str | None]
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
@@ -134,7 +135,7 @@ def _tf32(pair: Comparison) -> Finding | None:
         return None
     return _difference(
         f"TensorFloat-32 is used on {'the first' if a else 'the second'} side only: products differ by about 1e-3",
-        "export NVIDIA_TF32_OVERRIDE=0 on both sides",
+        "export NVIDIA_TF32_OVERRIDE=0  # on both sides",
         "tf32",
         _sides(pair, "machine.gpus.0.compute_capability", "software.environment.NVIDIA_TF32_OVERRIDE"),
         0.8,
@@ -184,7 +185,7 @@ def _onednn_hardware(pair: Comparison) -> Finding | None:
         return None
     return _difference(
         f"oneDNN is used on {'the first' if a else 'the second'} side only: float32 products differ in the last bits",
-        "export TF_ENABLE_ONEDNN_OPTS=0 on both sides",
+        "export TF_ENABLE_ONEDNN_OPTS=0  # on both sides",
         "onednn",
         _sides(pair, "machine.cpu.model", "machine.cpu.flags", "software.environment.TF_ENABLE_ONEDNN_OPTS"),
         0.7,
@@ -234,6 +235,24 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
     """
     texts = reqs.tensorflow_version(pair.a), reqs.tensorflow_version(pair.b)
     keras = effective_keras(pair.a), effective_keras(pair.b)
+    found = _crossed(pair, texts, keras)
+    for package, versions in (("keras", keras), ("tensorflow", texts)):
+        rows = [row for row in found if row.package == package]
+        if rows:
+            yield _changed(pair, rows, versions)
+    for case, text, own in zip((pair.a, pair.b), texts, keras, strict=True):
+        if not found and text is None and own is None:
+            need(case.software.tensorflow.version)
+
+
+def known_changes(pair: Comparison, package: str) -> int:
+    """How many known changes of results lie between the two versions of ``keras`` or ``tensorflow``."""
+    texts = reqs.tensorflow_version(pair.a), reqs.tensorflow_version(pair.b)
+    keras = effective_keras(pair.a), effective_keras(pair.b)
+    return sum(row.package == package for row in _crossed(pair, texts, keras))
+
+
+def _crossed(pair: Comparison, texts: Versions, keras: Versions) -> list[BehaviourChange]:
     rows: list[BehaviourChange] = []
     if keras[0] and keras[1]:
         rows += [row for row in behaviour_changes("keras", keras[0], keras[1]) if row.affects_same_seed]
@@ -241,11 +260,7 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
         rows += [
             row for row in behaviour_changes("tensorflow", texts[0], texts[1]) if _tensorflow_change(pair, row, keras)
         ]
-    for row in rows:
-        yield _changed(pair, row, keras if row.package == "keras" else texts)
-    for case, text, own in zip((pair.a, pair.b), texts, keras, strict=True):
-        if not rows and text is None and own is None:
-            need(case.software.tensorflow.version)
+    return rows
 
 
 def effective_keras(case: Case) -> str | None:
@@ -263,7 +278,7 @@ def effective_keras(case: Case) -> str | None:
     return told
 
 
-def _tensorflow_change(pair: Comparison, row: BehaviourChange, keras: tuple[str | None, str | None]) -> bool:
+def _tensorflow_change(pair: Comparison, row: BehaviourChange, keras: Versions) -> bool:
     if row.id == "op-determinism":
         # It concerned kernels for GPUs.
         return not (known(pair.a.machine.gpus) == () and known(pair.b.machine.gpus) == ())
@@ -273,8 +288,9 @@ def _tensorflow_change(pair: Comparison, row: BehaviourChange, keras: tuple[str 
         told = onednn(pair.a) is not None and onednn(pair.b) is not None
         return onednn_by_version(pair) if told else _switch_is_free(pair)
     if row.id.startswith("keras3"):
-        # Said by the Keras versions themselves where both are known: who stays on tf-keras does not cross this line.
-        return keras[0] is None or keras[1] is None
+        # Who stays on Keras 2 by way of tf-keras, or on Keras 3, does not cross this line.
+        majors = {text.partition(".")[0] for text in keras if text is not None}
+        return len(majors) > 1 or None in keras
     return True
 
 
@@ -282,14 +298,18 @@ def _switch_is_free(pair: Comparison) -> bool:
     return not any(_ONEDNN_SWITCH in (known(c.software.environment) or {}) for c in (pair.a, pair.b))
 
 
-def _changed(pair: Comparison, row: BehaviourChange, versions: tuple[str | None, str | None]) -> Finding:
-    name = "Keras" if row.package == "keras" else "TensorFlow"
+def _changed(pair: Comparison, rows: list[BehaviourChange], versions: Versions) -> Finding:
+    name = "Keras" if rows[0].package == "keras" else "TensorFlow"
+    number = "a change" if len(rows) == 1 else f"{len(rows)} changes"
     return Finding(
-        f"{name} {versions[0]} → {versions[1]} crosses a change of {row.after}: {row.effect.partition(';')[0]}",
+        f"{name} {versions[0]} → {versions[1]} crosses {number} known to alter a seeded run",
         effect="a run with the same code and seed gives other numbers",
         fix=f"compare with one {name} on both sides, or take new reference results",
         verify="kdoctor compare A B",
-        evidence=_sides(pair, "software.tensorflow.version", "software.keras.version"),
+        evidence=(
+            *(Evidence(f"{name} {row.after}: {row.id}", row.effect, "known") for row in rows),
+            *_sides(pair, "software.tensorflow.version", "software.keras.version"),
+        ),
         likely=0.8,
-        thing=row.id,
+        thing=rows[0].package,
     )

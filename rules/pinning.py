@@ -46,13 +46,23 @@ def _candidates(case: Case, row: dict[str, Any], name: str) -> list[tuple[str, s
         installed = known(package.version) if package is not None and not known(package.editable) else None
         return [*found, (installed, "the version that is installed")] if installed else found
     asked = {
-        (str(other.get("specifier"))[2:].strip(), str(other.get("path")))
+        (version, str(other.get("path")))
         for other in known(case.project.requirements) or ()
-        if other.get("name") == name and other.get("exact") is True and str(other.get("specifier")).startswith("==")
+        if other.get("name") == name and (version := _asked(case, other)) is not None
     }
     if len({text for text, _ in asked}) == 1:
-        found += [(text, f"the version in {path}") for text, path in sorted(asked)[:1]]
+        found += [(text, f"the version for {path}") for text, path in sorted(asked)[:1]]
     return found
+
+
+def _asked(case: Case, row: dict[str, Any]) -> str | None:
+    """The version that another file of the project asks for, or is to ask for."""
+    if row.get("exact") is True:
+        text = str(row.get("specifier"))
+        return text[2:].strip() if text.startswith("==") else None
+    if row.get("kind") in ("install", "metadata") or str(row.get("path")).endswith(".in"):
+        return None
+    return version_to_pin(case, row)[0]
 
 
 def _holds(case: Case, row: dict[str, Any]) -> bool:

@@ -164,7 +164,7 @@ def lock_missing(case: Case) -> Iterator[Finding]:
     yield Finding(
         f"no lock file for {_named([str(row.get('name')) for row in numeric])}",
         effect="what these packages bring along is chosen anew by each install",
-        fix="uv lock (or poetry lock, pip lock, conda-lock), and install from it",
+        fix="lock them (uv lock, poetry lock, pip lock or conda-lock), and install from the lock file",
         evidence=(Evidence("project.lock_files", [], "file"),),
         location=_location(numeric[0]),
     )

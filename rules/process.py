@@ -40,7 +40,9 @@ def gpu_hidden(case: Case) -> Iterator[Finding]:
     name = "NVIDIA_VISIBLE_DEVICES"
     found = _setting(case, name) if case.in_container and not known(case.container.gpus_requested) else None
     if found is not None and found[0].strip() in ("none", "void", ""):
-        yield _hidden(case, found, f"docker run --gpus all, or -e {name}=all with the NVIDIA runtime", None)
+        yield _hidden(
+            case, found, f"start it with docker run --gpus all, or -e {name}=all with the NVIDIA runtime", None
+        )
 
 
 def _setting(case: Case, name: str) -> tuple[str, str] | None:

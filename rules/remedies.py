@@ -18,12 +18,12 @@ def install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
     package = reqs.tensorflow_package(case)
     cuda, cudnn = ".".join(state.cuda.split(".")[:2]), state.build.cudnn_compiled or state.cudnn or ""
     if package is not None and known(package.installer) == "conda":
-        return f"conda install 'cuda-version={cuda}' cudnn 'tensorflow=*=*cuda*'"
+        return reqs.install(case, f"cuda-version=={cuda}", "cudnn", "tensorflow=*=*cuda*", package=package)
     if reqs.system(case) == "windows":
         return f"install the CUDA {cuda} toolkit and cuDNN {cudnn}, and put their bin folders on PATH"
     if release is not None and "and-cuda" in release.extras:
         command = reqs.install(case, _instead(case, release.version) or f"tensorflow[and-cuda]=={release.version}")
-        return f"{command} (at least {', '.join(wheels)})" if wheels and len(wheels) < 4 else command
+        return f"{command}  # at least {', '.join(wheels)}" if wheels and len(wheels) < 4 else command
     conda = f"conda install -c conda-forge cudatoolkit={cuda} cudnn={cudnn}".rstrip("=")
     return (
         f"install the CUDA {cuda} toolkit and cuDNN {cudnn} ({conda} brings both), "

@@ -20,6 +20,7 @@ from doctor.model.facts import known
 from doctor.model.report import Location
 from doctor.model.snapshot import Package, Requested
 
+from . import installers
 from .tables.packages import distribution
 from .tables.tensorflow import Release, tensorflow_release
 from .tables.versions import numbers
@@ -184,11 +185,25 @@ def release_requirements(case: Case, release: Release, extra: str | None = None)
     """What the tables say that a TensorFlow release requires here (with ``extra``: what only that extra requires)."""
     environment = marker_environment(case)
     where = (platforms(case) or ("linux_x86_64",))[0]
-    texts = release.extras.get(extra, ()) if extra else release.requirements(where)
+    texts = release.extras.get(extra, ()) if extra else _with_stand_in(release, where)
     for text in texts:
         requirement = parse(text)
         if requirement is not None and holds(requirement, environment):
             yield requirement
+
+
+def _with_stand_in(release: Release, where: str) -> tuple[str, ...]:
+    """The wheel's requirements; those of the Linux wheel too where it only stands in for another distribution.
+
+    From 2.11 to 2.17 `tensorflow` for Windows holds nothing but a requirement of `tensorflow-intel`, which declares
+    what the Linux wheel declares; likewise for other systems.
+    """
+    texts = release.requirements(where)
+    found = [requirement for text in texts if (requirement := parse(text)) is not None]
+    stands_in = bool(found) and all(
+        (row := distribution(requirement.name)) is not None and row.owns_folder for requirement in found
+    )
+    return (*texts, *release.requires) if stands_in else texts
 
 
 def tensorflow_package(case: Case) -> Package | None:
@@ -209,7 +224,9 @@ def tensorflow_version(case: Case) -> str | None:
 
 def foreign(package: Package | None) -> bool:
     """Whether a package was built by a distribution of its own (conda, a system's packages): bounds differ there."""
-    return package is not None and (known(package.installer) or "pip") not in _WHEEL_INSTALLERS
+    return package is not None and (
+        known(package.build) is not None or (known(package.installer) or "pip") not in _WHEEL_INSTALLERS
+    )
 
 
 def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:
@@ -230,22 +247,17 @@ def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:
 
 def installer(case: Case, package: Package | None = None) -> str:
     """The tool that manages the environment: ``conda``, ``uv`` or ``pip``."""
-    if package is not None and known(package.installer) in ("conda", "uv", "pip"):
-        return str(known(package.installer))
-    tensorflow = tensorflow_package(case)
-    if package is None and tensorflow is not None and known(tensorflow.installer) in ("conda", "uv", "pip"):
-        return str(known(tensorflow.installer))
-    return "pip"
+    return installers.tool_of(case, package, tensorflow_package(case))
 
 
 def install(case: Case, *requirements: str, package: Package | None = None) -> str:
-    """The command that installs these requirements with the tool in use."""
-    tool = installer(case, package)
-    if tool == "conda":
-        plain = [re.sub(r"\[.*?\]", "", text).replace("==", "=") for text in requirements]
-        return "conda install " + " ".join(f"'{text}'" for text in plain)
-    words = " ".join(f"'{text}'" for text in requirements)
-    return f"uv pip install {words}" if tool == "uv" else f"pip install {words}"
+    """The command that installs these requirements with the tool in use, where they are looked at."""
+    return installers.install(case, installer(case, package), requirements, tensorflow_package(case))
+
+
+def replace(case: Case, names: list[str], requirement: str) -> str:
+    """The command that removes these packages and installs one requirement in their place."""
+    return installers.replace(case, installer(case), names, requirement, tensorflow_package(case))
 
 
 def joined(*specifiers: str) -> str:

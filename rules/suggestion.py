@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .fitting import Code, driver_runs, install, installable_pythons, least_driver, unavailable_pin
+from .fitting import Code, driver_runs, installable_pythons, least_driver, requirement_of, unavailable_pin
 from .tables.cuda import cuda_reported_by
 from .tables.gpus import dropped_by_driver
 from .tables.tensorflow import Release, releases
@@ -83,7 +83,8 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
             but.append(f"needs an NVIDIA driver, {least_driver(release.cuda.version, wanted.system)} or newer")
         if "and-cuda" not in release.extras:
             but.append(f"needs CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
-    command = install(release).split(",")[0] if wanted.gpu else f"pip install '{_cpu_name(wanted)}=={release.version}'"
+    wanted_release = requirement_of(release) if wanted.gpu else f"{_cpu_name(wanted)}=={release.version}"
+    command = f"pip install '{wanted_release}'"
     return Fit(
         release.version, command, release.cuda.version if wanted.gpu else None, pythons, tuple(against), tuple(but)
     )

@@ -83,7 +83,7 @@ def _gpu(case: Case, wish: str | None) -> str:
 def _cuda_build(case: Case, name: str, text: str) -> str:
     package = reqs.tensorflow_package(case)
     if package is not None and known(package.installer) == "conda":
-        return f"conda install -c conda-forge 'tensorflow={text}=*cuda*'"
+        return reqs.install(case, f"tensorflow=={text}=*cuda*", package=package)
     if reqs.chip(case) not in (None, "x86_64"):
         return (
             "use NVIDIA's TensorFlow container (nvcr.io/nvidia/tensorflow) or NVIDIA's wheel for this board: "
@@ -91,9 +91,8 @@ def _cuda_build(case: Case, name: str, text: str) -> str:
         )
     release = tensorflow_release(text)
     wanted = "tensorflow[and-cuda]" if release is None or "and-cuda" in release.extras else "tensorflow"
-    command = reqs.install(case, f"{wanted}=={text}" if release and text else wanted)
-    remove = "uv pip uninstall" if reqs.installer(case) == "uv" else "pip uninstall -y"
-    return f"{remove} {name} && {command}" if name in CPU_DISTRIBUTIONS else command
+    requirement = f"{wanted}=={text}" if release and text else wanted
+    return reqs.replace(case, [name], requirement) if name in CPU_DISTRIBUTIONS else reqs.install(case, requirement)
 
 
 def _windows_without_cuda(case: Case) -> bool:
@@ -168,14 +167,13 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
     keep = _keep(names)
     text = reqs.tensorflow_version(case)
     release = tensorflow_release(text)
-    remove = "uv pip uninstall" if reqs.installer(case) == "uv" else "pip uninstall -y"
     pin = f"=={release.version}" if release and release.version == text else ""
     if keep == "tensorflow" and release and "and-cuda" in release.extras and _cuda_wheels(packages):
         keep = "tensorflow[and-cuda]"
     yield Finding(
         f"{' and '.join(names)} are installed into one folder: they overwrite each other",
         effect="which build is imported depends on the order of installation",
-        fix=f"{remove} {' '.join(names)} && {reqs.install(case, keep + pin)}",
+        fix=reqs.replace(case, names, keep + pin),
         verify='python -c "import tensorflow as tf; print(tf.__version__, tf.sysconfig.get_build_info())"',
         evidence=evidence(case, *(packages[i] for i in owners), "software.tensorflow.owners"),
         likely=0.95,

@@ -692,6 +692,9 @@ def describe_python(view: View, python: Interpreter, run: Optional[Facts]) -> Fa
         "prefix": python.prefix,
         "base_prefix": python.base_prefix,
     }  # type: Facts
+    if not python.is_venv and python.stdlib:  # PEP 668: installers are asked to stay away
+        guards = [join(folder, "EXTERNALLY-MANAGED") for folder in python.stdlib]
+        facts["externally_managed"] = any(view.is_file(guard) for guard in guards)
     if python.version:
         facts["version"] = python.version
     if python.elf is not None:

@@ -112,12 +112,13 @@ class Libc(Facts, frozen=True):
 
 
 class Python(Facts, frozen=True):
-    """The interpreter. ``environment``: venv, conda or system."""
+    """The interpreter. ``environment``: venv, conda or system. ``externally_managed``: its system guards it (PEP 668)."""
 
     version: Maybe[str] = unknown("software.python.version")
     implementation: Maybe[str] = unknown("software.python.implementation")
     executable: Maybe[str] = unknown("software.python.executable")
     environment: Maybe[str] = unknown("software.python.environment")
+    externally_managed: Maybe[bool] = unknown("software.python.externally_managed")
     bits: Maybe[int] = unknown("software.python.bits")
     architecture: Maybe[str] = unknown("software.python.architecture")
 

@@ -24,7 +24,7 @@ class TestContainerWithoutGpuRuntime:
         """Neither --gpus nor the NVIDIA runtime, and the image uses CUDA."""
         cuda = {"container": NONE, "software.cuda.toolkits": [{"version": "12.3"}]}
         assert outcome("KD501", change(image(), cuda)) == "error"
-        assert fix("KD501", change(image(), cuda)) == "docker run --gpus all"
+        assert fix("KD501", change(image(), cuda)) == "start it with docker run --gpus all"
 
     def test_a_plain_tensorflow_on_a_machine_with_a_gpu_is_a_warning(self) -> None:
         """Nothing in the image asks for CUDA: perhaps the CPU is meant."""

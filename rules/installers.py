@@ -1,0 +1,120 @@
+"""Commands that install and remove packages, for the tool and the place in question. Nothing here registers a rule.
+
+What is printed can be pasted: it names the interpreter that was looked at, so that no other environment is changed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from doctor.case import Case
+from doctor.model.facts import known
+from doctor.model.snapshot import Package
+
+PACKAGES = "software.packages"
+_TOOLS = ("conda", "uv", "pip")
+_EXACT = re.compile(r"===?")
+
+
+def tool_of(case: Case, package: Package | None, tensorflow: Package | None) -> str:
+    """The tool that a package is changed with: ``conda``, ``uv`` or ``pip``.
+
+    The one that installed it, else the one that installed TensorFlow; where neither tells, uv in an environment
+    without pip, as uv makes them.
+    """
+    for one in (package, tensorflow):
+        name = known(one.installer) if one is not None else None
+        if name in _TOOLS:
+            return str(name)
+    return "uv" if _without_pip(case) else "pip"
+
+
+def _without_pip(case: Case) -> bool:
+    packages = known(case.software.packages)
+    environment = known(case.software.python.environment)
+    return bool(packages) and environment == "venv" and not case.is_partial(PACKAGES) and case.package("pip") is None
+
+
+def install(case: Case, tool: str, requirements: tuple[str, ...], tensorflow: Package | None) -> str:
+    """The command that installs these requirements into the environment that was looked at.
+
+    For an image it is the line of its Dockerfile; where a system guards its Python (PEP 668), a new environment with
+    TensorFlow in it is made first.
+    """
+    if tool == "conda":
+        words = [quoted(_conda(text)) for text in requirements]
+        channel = "-c conda-forge " if any("cud" in text for text in requirements) else ""
+        agree = "-y " if case.in_container else ""
+        return _line(case, f"conda install {_prefix(case)}{channel}{agree}{' '.join(words)}")
+    words = [quoted(text) for text in requirements]
+    if tool == "pip" and _guarded(case) and not case.in_container:
+        return _in_new_environment(case, requirements, tensorflow)
+    return _line(case, f"{_python_tool(case, tool)} install{_target(case, tool)} {' '.join(words)}")
+
+
+def uninstall(case: Case, tool: str, names: list[str]) -> str:
+    """The command that removes these packages; nothing is asked."""
+    if tool == "conda":
+        return _line(case, f"conda remove {_prefix(case)}-y {' '.join(names)}")
+    agree = "" if tool == "uv" else " -y"
+    return _line(case, f"{_python_tool(case, tool)} uninstall{_target(case, tool)}{agree} {' '.join(names)}")
+
+
+def replace(case: Case, tool: str, names: list[str], requirement: str, tensorflow: Package | None) -> str:
+    """The command that removes these packages and installs one in their place; a guarded Python is left alone."""
+    second = install(case, tool, (requirement,), tensorflow)
+    if tool == "pip" and _guarded(case) and not case.in_container:
+        return second
+    return f"{uninstall(case, tool, names)} && {second.removeprefix('RUN ')}"
+
+
+def quoted(text: str) -> str:
+    """A requirement in quotes, as people write it, also where the shell would not need them."""
+    return f"'{text}'" if "'" not in text else shlex.quote(text)
+
+
+def _line(case: Case, command: str) -> str:
+    return f"RUN {command}" if case.in_container else command
+
+
+def _executable(case: Case) -> str | None:
+    path = known(case.software.python.executable)
+    return shlex.quote(path) if path else None
+
+
+def _python_tool(case: Case, tool: str) -> str:
+    if tool == "uv":
+        return "uv pip"
+    path = _executable(case)
+    return f"{path} -m pip" if path else "pip"
+
+
+def _target(case: Case, tool: str) -> str:
+    path = _executable(case) if tool == "uv" else None
+    guard = " --break-system-packages" if tool == "pip" and case.in_container and _guarded(case) else ""
+    return f" --python {path}" if path else guard
+
+
+def _prefix(case: Case) -> str:
+    path = known(case.software.python.executable)
+    if not path or known(case.software.python.environment) != "conda" or "/bin/" not in path:
+        return ""
+    return f"-p {shlex.quote(path.rpartition('/bin/')[0] or '/')} "
+
+
+def _conda(text: str) -> str:
+    """A requirement as conda writes it: no extras, one ``=`` for a version and what begins with it."""
+    return _EXACT.sub("=", re.sub(r"\[.*?\]", "", text))
+
+
+def _guarded(case: Case) -> bool:
+    return known(case.software.python.externally_managed) is True
+
+
+def _in_new_environment(case: Case, requirements: tuple[str, ...], tensorflow: Package | None) -> str:
+    version = known(tensorflow.version) if tensorflow is not None else None
+    named = any(text.startswith("tensorflow") for text in requirements)
+    wanted = [f"{tensorflow.name}=={version}"] if tensorflow is not None and version and not named else []
+    words = " ".join(quoted(text) for text in (*wanted, *requirements))
+    return f"{_executable(case) or 'python3'} -m venv .venv && .venv/bin/python -m pip install {words}"
