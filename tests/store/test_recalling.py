@@ -122,7 +122,7 @@ def test_a_file_made_to_take_for_ever_is_given_up(tmp_path: Path) -> None:
     """The history may be the scanned project's: views that never end are ended, and nothing in the file changes."""
     path = tmp_path / "history.db"
     with sqlite3.connect(path) as made:
-        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, '{NAME}' AS image,"
+        endless = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, '{NAME}' AS image,"
         made.execute(f"CREATE VIEW kdoctor_environments AS {endless} '{{}}' AS snapshot FROM n")
         made.execute("CREATE TABLE kdoctor_runs (id, environment_id, ran_at)")
         made.execute("INSERT INTO kdoctor_runs VALUES (1, -1, '2026-01-01')")
