@@ -114,7 +114,7 @@ def daemon(workplace: Path, lacking: Lacking) -> Iterator[Daemon]:
             client.close()
         finally:
             _stop(process)
-            _unmount(folder)
+            unmount(folder)
 
 
 def _answering(process: subprocess.Popen[bytes], host: str) -> Any:
@@ -139,7 +139,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _unmount(folder: Path) -> None:
+def unmount(folder: Path) -> None:
     """What an engine that was killed may have left mounted."""
     for line in Path("/proc/self/mounts").read_text().splitlines()[::-1]:
         place = line.split()[1]
