@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from doctor.images import dockerfile_lines, reference
@@ -19,8 +19,7 @@ from doctor.images.interpolate import Expansion, ExpansionError, expand_word
 from doctor.images.use import ImageUse, Unreadable, judge
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")
-_SYNTAX = re.compile(r"(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
-_DIRECTIVE = re.compile(r"(?:#|//)\s*[a-zA-Z][a-zA-Z0-9]*\s*=\s*\S")
+_DIRECTIVE = re.compile(r"\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*([^ ]*\S)")
 _MOST_USES = 5000
 _NO_TRIGGERS = frozenset({"ONBUILD", "FROM", "MAINTAINER"})
 
@@ -84,7 +83,10 @@ class _Reading:
         self._found.escape = lines.escape
         for line, why in lines.problems:
             self._problem(line, why)
-        self._all_stages = frozenset(_alias(i) for i in lines.instructions if i.name == "FROM") - {""}
+        aliases = [_alias(i) for i in lines.instructions if i.name == "FROM"]
+        self._all_stages = frozenset(aliases) - {""}
+        if aliases and aliases[-1] and "TARGETSTAGE" not in self._build_args:
+            self._values["TARGETSTAGE"] = aliases[-1]  # without --target the last stage is built
         self._syntax()
         orphan: Instruction | None = None
         for instruction in lines.instructions:
@@ -216,7 +218,8 @@ class _Reading:
         for flag in instruction.flags:
             if not flag.text.startswith("--mount="):
                 continue
-            for word in _mount_sources(flag):
+            word = _mount_source(flag)
+            if word is not None:
                 self._found.uses.append(self._other(instruction, word, "mount-from", onbuild))
 
     def _other(self, instruction: Instruction, word: Word, use: str, onbuild: bool) -> ImageUse:
@@ -294,23 +297,28 @@ def _part(flag: Word, text: str, at: int) -> Word:
     return Word(text, start, start + len(text) if flag.exact else flag.end, flag.exact)
 
 
-def _mount_sources(flag: Word) -> Iterator[Word]:
-    """The values of ``from=`` in a ``--mount=`` flag, which is a line of comma-separated values."""
+def _mount_source(flag: Word) -> Word | None:
+    """The value of ``from=`` in a ``--mount=`` flag, a line of comma-separated values; the last one holds."""
     value = flag.text[8:]
     fields = value.split(",")
     if '"' in value:
         fields = next(csv.reader([value]), [])
     at = 8
+    last = None
     for item in fields:
         key, equals, source = item.partition("=")
-        if equals and key.lower() == "from" and source:
+        if equals and key.lower() == "from":
             found = _part(flag, source, at + len(key) + 1)
-            yield Word(found.text, found.start, found.end, found.exact and '"' not in value)
+            last = Word(found.text, found.start, found.end, found.exact and '"' not in value)
         at += len(item) + 1
+    return last if last is not None and last.text else None
 
 
 def _syntax_image(text: str) -> tuple[str, int, int] | None:
-    """The image of a syntax directive (a ``#`` or ``//`` comment, or a JSON object): name, offset and line."""
+    """The image of a syntax directive (a ``#`` or ``//`` comment, or a JSON object): name, offset and line.
+
+    Directives stand first in the file, without a blank before them; any other line ends them (BuildKit's DetectSyntax).
+    """
     at = 1 if text.startswith("\ufeff") else 0
     line = 1
     if text.startswith("#!", at):
@@ -319,16 +327,26 @@ def _syntax_image(text: str) -> tuple[str, int, int] | None:
             return None
     if text.startswith("{", at):
         return _json_syntax(text, at, line)
+    for mark in ("#", "//"):
+        found = _syntax_directive(text, at, line, mark)
+        if found is not None:
+            return found
+    return None
+
+
+def _syntax_directive(text: str, at: int, line: int, mark: str) -> tuple[str, int, int] | None:
+    seen: set[str] = set()
     while at < len(text):
         end = text.find("\n", at)
         end = len(text) if end < 0 else end
         content = text[at : min(end, at + dockerfile_lines.LONGEST_LINE)]
-        stripped = content.lstrip()
-        match = _SYNTAX.match(stripped)
-        if match:
-            return match[1], at + len(content) - len(stripped) + match.start(1), line
-        if not _DIRECTIVE.match(stripped):
+        match = _DIRECTIVE.match(content[len(mark) :]) if content.startswith(mark) else None
+        key = match[1].lower() if match else ""
+        if match is None or key not in dockerfile_lines.KNOWN_DIRECTIVES or key in seen:
             return None
+        if key == "syntax":
+            return match[2], at + len(mark) + match.start(2), line
+        seen.add(key)
         at, line = end + 1, line + 1
     return None
 

@@ -25,8 +25,9 @@ _WITH_HEREDOC = frozenset({"ADD", "COPY", "RUN"})
 _MOST_HEREDOCS = 64
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+)")
-_KNOWN_DIRECTIVES = frozenset({"syntax", "escape", "check"})
-_SPACE = re.compile(r"[\t\v\f\r ]+")
+KNOWN_DIRECTIVES = frozenset({"syntax", "escape", "check"})
+# what Go's unicode.IsSpace knows, a no-break space among it: the builder cuts it off around the arguments
+_SPACE = re.compile("[\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 _WORD = re.compile(r"[^\t\v\f\r ]+")
 
 
@@ -168,7 +169,7 @@ class _Reader:
             return False
         match = _DIRECTIVE.match(line.rstrip())
         key = match[1].lower() if match else ""
-        if match is None or key not in _KNOWN_DIRECTIVES:
+        if match is None or key not in KNOWN_DIRECTIVES:
             self._directives_done = True
             return False
         if key in self._seen:
@@ -271,7 +272,7 @@ def _flags(text: str, at: int, escape: str) -> tuple[list[Word], int]:
                     out.append(char)
             elif char in "'\"":
                 quote = char
-            elif char.isspace():
+            elif char in "\t\n\v\f\r \x85\xa0":
                 break
             elif char != escape:
                 out.append(char)

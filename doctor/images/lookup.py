@@ -110,6 +110,7 @@ def _askable(row: dict[str, Any]) -> Reference | None:
     if row.get("error") or row.get("pinned") in (SCRATCH, STAGE, UNRESOLVED):
         return None
     try:
-        return parse(str(row["reference"]))
+        found = parse(str(row["reference"]))
     except InvalidReference:
         return None
+    return found if found.domain else None  # no host to ask: it is none, though the grammar lets it pass

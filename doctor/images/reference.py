@@ -43,7 +43,11 @@ class InvalidReference(ValueError):
 
 @dataclass(frozen=True)
 class Reference:
-    """A parsed reference. ``domain`` and ``path`` are the full ones (``docker.io``, ``library/node``)."""
+    """A parsed reference. ``domain`` and ``path`` are the full ones (``docker.io``, ``library/node``).
+
+    ``domain`` is blank where what stands in a host's place is none (``my_registry.io/app``): the grammar takes it for a
+    part of the path.
+    """
 
     domain: str
     path: str
@@ -53,7 +57,7 @@ class Reference:
     @property
     def name(self) -> str:
         """Domain and path, without tag and digest."""
-        return f"{self.domain}/{self.path}"
+        return f"{self.domain}/{self.path}" if self.domain else self.path
 
     @property
     def normalized(self) -> str:
@@ -101,7 +105,7 @@ def parse(text: str) -> Reference:
         raise InvalidReference("invalid reference format")
     grammar = _grammar()
     try:
-        found: Any = grammar.Reference.parse_normalized_named(text)
+        found: Any = grammar.parse_normalized_named(text)
         path = found.path()
     except ValueError as error:  # a digest whose algorithm is known and whose length is wrong
         raise InvalidReference(str(error)) from None
@@ -109,13 +113,21 @@ def parse(text: str) -> Reference:
         if not type(error).__module__.startswith("docker_image"):
             raise
         raise InvalidReference(str(error) or "invalid reference format") from None
-    return Reference(found.domain(), path, found["tag"] or None, found["digest"] or None)
+    return Reference(found.domain() or "", path, found["tag"] or None, found["digest"] or None)
 
 
+@functools.cache
 def _grammar() -> Any:
     from docker_image import reference  # noqa: PLC0415 (50 ms: only where an image is named)
 
-    return reference
+    class Grammar(reference.Reference):  # type: ignore[misc]
+        """The library's parser without its check of the host, which the Go original does not make (``my_reg.io/x``)."""
+
+        @classmethod
+        def try_validate(cls, text: str) -> None:
+            return
+
+    return Grammar
 
 
 def is_reference(text: str) -> bool:

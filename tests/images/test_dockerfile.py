@@ -96,6 +96,23 @@ def test_platform_arguments_have_values() -> None:
     assert seen("FROM base-$TARGETARCH:1\n", TARGETARCH="arm64")[0][2] == "base-arm64:1"
 
 
+def test_the_target_stage_is_the_last_one() -> None:
+    """Without --target the last stage is built, and TARGETSTAGE is its name; "default" where it has none."""
+    assert [use[2] for use in seen("FROM a:1 AS base\nFROM $TARGETSTAGE AS Last\n")] == ["a:1", "last"]
+    assert [use[2] for use in seen("FROM x/$TARGETSTAGE\n")] == ["x/default"]
+
+
+def test_of_several_sources_of_a_mount_the_last_holds() -> None:
+    """from= given twice in one --mount is one image, and a blank last one is none."""
+    assert seen("FROM scratch\nRUN --mount=from=a:1,target=/x,from=b:2 x\n")[1:] == [(2, "mount-from", "b:2", "tag")]
+    assert seen("FROM scratch\nRUN --mount=from=a:1,target=/x,from= x\n")[1:] == []
+
+
+def test_pasted_blanks_around_arguments() -> None:
+    """A no-break space after a flag separates as a blank does, and one around the arguments is cut off."""
+    assert [use[2] for use in seen("FROM --platform=linux/amd64\xa0a:1\nFROM \u2003b:1\n")] == ["a:1", "b:1"]
+
+
 def test_copy_and_mount_sources() -> None:
     """COPY --from and every from= of a mount are uses; other types of mount and flags are not."""
     text = """\
@@ -191,6 +208,13 @@ def test_syntax_images() -> None:
     assert seen("\ufeff#syntax=front\nFROM a:1\n")[0] == (1, "syntax", "front", "latest-implicit")
     assert seen("#!/usr/bin/env x\n# syntax=front:1\nFROM a:1\n")[0][:3] == (2, "syntax", "front:1")
     assert [row[1] for row in seen("FROM a:1\n# syntax=late:1\n")] == ["from"]
+
+
+def test_what_ends_the_search_for_a_syntax_image() -> None:
+    """An unknown directive, a blank before the mark and a comment end it; what follows a blank is an argument."""
+    for text in ("# foo=bar\n# syntax=a/b\n", " # syntax=a/b\n", "# hello\n# syntax=a/b\n", "# syntax=\n"):
+        assert seen(text + "FROM x:1\n")[0][1] == "from", text
+    assert seen("# escape=`\n#Syntax = a/b:1 --option\r\nFROM x:1\n")[0] == (2, "syntax", "a/b:1", "tag")
 
 
 def test_byte_order_mark_and_crlf_keep_the_places() -> None:

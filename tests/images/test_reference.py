@@ -17,6 +17,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         ("index.docker.io/library/node:20", "docker.io/library/node:20", "node:20"),
         ("localhost/node", "localhost/node", "localhost/node"),
         ("reg.example:5000/a/b:1", "reg.example:5000/a/b:1", "reg.example:5000/a/b:1"),
+        ("my_reg.io/node:20", "my_reg.io/node:20", "my_reg.io/node:20"),
         (f"node:20@{DIGEST}", f"docker.io/library/node:20@{DIGEST}", f"node:20@{DIGEST}"),
     ],
 )
@@ -55,3 +56,9 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
 def test_how_firmly_an_image_is_pinned(text: str, pinned: str) -> None:
     """A digest wins over any tag; a tag moves where a part of it says latest or nightly, or all of it is a channel."""
     assert reference.parse(text).pinned == pinned
+
+
+def test_what_stands_in_a_hosts_place_may_be_none() -> None:
+    """The grammar lets an underscore in the host's place pass, as a part of the path; no host is left to ask."""
+    found = reference.parse("my_reg.io/node:20")
+    assert (found.domain, found.path, found.name) == ("", "my_reg.io/node", "my_reg.io/node")

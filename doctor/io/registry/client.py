@@ -123,6 +123,10 @@ class RegistryClient:
 
     def _ask(self, method: str, reference: Reference, what: str) -> requests.Response:
         deadline = time.monotonic() + self.seconds
+        if not reference.domain:
+            raise NoAnswer(
+                f"{reference.path.partition('/')[0]!r} is no name of a host: {reference.familiar} is nowhere"
+            )
         failure: RegistryError = NoAnswer(f"{reference.domain}: not asked")
         for endpoint in endpoints(reference.domain, self.plain_http):
             try:
@@ -319,6 +323,12 @@ def _short_tls(error: Exception) -> str:
 
 
 def _short(error: Exception) -> str:
-    text = str(getattr(error, "args", [error])[0] if error.args else error)
-    text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:? ?|\(Caused by |HTTPS?ConnectionPool\([^)]*\): ?", "", text)
-    return text[:160]
+    """The innermost cause in plain words, without the names of the objects that carried it."""
+    outer = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    text = str(getattr(outer, "reason", None) or outer)
+    if "Failed to resolve" in text or "Name or service not known" in text:
+        return "its name cannot be resolved"
+    if "connect to proxy" in text:
+        return "the proxy of the environment (HTTPS_PROXY, NO_PROXY) cannot be reached"
+    text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:? ?|HTTPS?Connection(?:Pool)?\([^)]*\): ?", "", text)
+    return text.rpartition("[Errno 111] ")[2][:160]
