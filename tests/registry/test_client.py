@@ -105,8 +105,29 @@ def test_busy_registry_is_asked_again(registry: Fake) -> None:
 
 def test_nobody_listens() -> None:
     """No registry at that address is no answer, not no access."""
-    with pytest.raises(NoAnswer, match="cannot be reached"):
+    with pytest.raises(NoAnswer, match=r"^127\.0\.0\.1:9: cannot be reached: Connection refused$"):
         client(seconds=2.0).describe(parse("127.0.0.1:9/app:1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy", "words"),
+    [
+        ("registry.invalid", None, "its name cannot be resolved"),
+        ("registry.example", "http://127.0.0.1:9", "the proxy of"),
+    ],
+)
+def test_why_a_registry_cannot_be_reached_is_said_plainly(
+    monkeypatch: pytest.MonkeyPatch, name: str, proxy: str | None, words: str
+) -> None:
+    """One cause in words, no names of Python objects."""
+    for variable in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    if proxy is not None:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(NoAnswer) as caught:
+        client(seconds=5.0).describe(parse(f"{name}/app:1"))
+    assert words in str(caught.value)
+    assert "Connection(" not in str(caught.value)
 
 
 def test_blob_is_checked_and_bounded(registry: Fake) -> None:
