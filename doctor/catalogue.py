@@ -64,6 +64,12 @@ def rules() -> tuple[Rule, ...]:
     return tuple(listening([found[code] for code in sorted(found)]))
 
 
+def computes(package: str) -> bool:
+    """Whether a package takes part in computing results, by the rules' tables."""
+    mount()
+    return bool(importlib.import_module(f"{PACKAGE}.tables.packages").is_numeric(package))
+
+
 def tables_date() -> str:
     """The day of the newest compatibility table."""
     mount()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from doctor import catalogue
 from doctor.case import Case
 from doctor.model.facts import Missing, known
 from doctor.model.snapshot import Package
@@ -23,7 +24,6 @@ _FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "base",
         (
-            "software.image.digest",
             "software.image.base.name",
             "software.image.base.digest",
             "software.distribution.id",
@@ -47,7 +47,15 @@ _FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 def changes(a: Case, b: Case) -> tuple[Change, ...]:
     """Every difference of which both sides are known; what only one side knows is no difference."""
-    return (*_facts(a, b), *_gpus(a, b), *_cpu_flags(a, b), *_packages(a, b), *_libraries(a, b), *_environment(a, b))
+    return (
+        *_facts(a, b),
+        *_image(a, b),
+        *_gpus(a, b),
+        *_cpu_flags(a, b),
+        *_packages(a, b),
+        *_libraries(a, b),
+        *_environment(a, b),
+    )
 
 
 def _facts(a: Case, b: Case) -> Iterator[Change]:
@@ -57,6 +65,38 @@ def _facts(a: Case, b: Case) -> Iterator[Change]:
             if isinstance(left, Missing) or isinstance(right, Missing) or left == right:
                 continue
             yield {"what": what, "name": path.removeprefix("software.").removeprefix("machine."), "a": left, "b": right}
+
+
+def _image(a: Case, b: Case) -> Iterator[Change]:
+    """The two images: digest and platform, the layers that they share, and the labels."""
+    for path in ("software.image.platform", "software.image.digest"):
+        one, other = a.value(path), b.value(path)
+        if not isinstance(one, Missing) and not isinstance(other, Missing) and one != other:
+            yield {"what": "image", "name": path.removeprefix("software."), "a": one, "b": other}
+    left, right = known(a.software.image.layers), known(b.software.image.layers)
+    if left is not None and right is not None and left != right:
+        pairs = enumerate(zip(left, right, strict=False))
+        shared = next((number for number, (one, other) in pairs if one != other), min(len(left), len(right)))
+        texts = [
+            f"{len(side)}, the first {shared} shared" if shared else f"{len(side)}, none shared"
+            for side in (left, right)
+        ]
+        yield {"what": "image", "name": "image.layers", "a": texts[0], "b": texts[1]}
+    labels = known(a.software.image.labels), known(b.software.image.labels)
+    if labels[0] is not None and labels[1] is not None:
+        for name in sorted(labels[0].keys() | labels[1].keys()):
+            one, other = labels[0].get(name), labels[1].get(name)
+            if one != other:
+                yield {"what": "image", "name": f"label {name}", "a": one, "b": other}
+
+
+def ranked(rows: Iterable[Change]) -> list[Change]:
+    """The changes with what takes part in computing first; other packages stand last, marked ``computes: false``."""
+    marked = [
+        {**row, "computes": False} if row["what"] == "package" and not catalogue.computes(row["name"]) else row
+        for row in rows
+    ]
+    return sorted(marked, key=lambda row: "computes" in row)
 
 
 def _gpus(a: Case, b: Case) -> Iterator[Change]:
@@ -134,6 +174,9 @@ def _environment(a: Case, b: Case) -> Iterator[Change]:
     left, right = known(a.software.environment), known(b.software.environment)
     if left is None or right is None:
         return
+    partial = [side.is_partial("software.environment") for side in (a, b)]
     for name in sorted(left.keys() | right.keys()):
-        if left.get(name) != right.get(name):
-            yield {"what": "environment", "name": name, "a": left.get(name), "b": right.get(name)}
+        one, other = left.get(name), right.get(name)
+        if (one is None and partial[0]) or (other is None and partial[1]) or one == other:
+            continue
+        yield {"what": "environment", "name": name, "a": one, "b": other}

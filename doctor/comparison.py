@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from doctor.canary.sides import Drift, Side, Watch, drift_between, explained, re
 from doctor.canary.start import Runner
 from doctor.canary.verdict import compare_changes
 from doctor.case import Case, Comparison
-from doctor.changes import Change, changes
+from doctor.changes import Change, changes, ranked
 from doctor.diagnosis import join, named
 from doctor.errors import DoctorError
 from doctor.model.report import Note
@@ -79,9 +78,10 @@ def compare_targets(asked: Asked, watch: Watch) -> Compared:
         notes += remarks
     drift, unmet, remarks = _canaries(targets, names, records, asked, watch)
     if drift is not None and all(records):
-        found: Sequence[Change] = compare_changes(drift.a, drift.b)
+        found = compare_changes(drift.a, drift.b)
     else:
         found = [*changes(cases[0], cases[1]), *(recorded_changes(drift) if drift is not None else ())]
+    found = ranked(found)
     return Compared(
         Comparison(cases[0], cases[1], None if drift is None else explained(drift, found)),
         tuple(found),

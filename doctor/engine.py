@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from doctor.case import CanaryRun, Case, Comparison
-from doctor.model.facts import Inapplicable, Unknown
+from doctor.model.facts import NOT_KNOWN, Inapplicable, Unknown
 from doctor.model.report import Finding, NotApplied, Passed, Severity, Skip
 from doctor.rule import Rule
+
+_OF_PROJECT = ("project.", "software.requested:")
 
 
 class Outcome(msgspec.Struct):
@@ -48,6 +50,16 @@ def judge(
         _run(rule, case, outcome, name, machine)
     by_code = {rule.code: rule for rule in chosen}
     outcome.findings = order(outcome.findings, by_code)
+    return outcome
+
+
+def without_project(outcome: Outcome) -> Outcome:
+    """The same of a case that has no project and needs none: rules that only lack one do not apply to it."""
+    lacking = [row for row in outcome.skipped if row.reason.startswith(_OF_PROJECT) and row.reason.endswith(NOT_KNOWN)]
+    outcome.skipped = [row for row in outcome.skipped if row not in lacking]
+    outcome.inapplicable += [
+        NotApplied(row.code, row.subject, row.machine, "no project is looked at") for row in lacking
+    ]
     return outcome
 
 

@@ -12,7 +12,7 @@ from doctor.model.facts import Missing, need
 from doctor.model.report import Evidence
 from doctor.rule import Finding, Severity, rule
 
-from .numerics import effective_keras
+from .numerics import effective_keras, known_changes
 from .tables.packages import distribution, is_numeric
 
 _MOST = 6
@@ -58,6 +58,14 @@ def _text(value: Any) -> str:
     return "(none)" if value is None else str(value)
 
 
+def _of_results(known: int) -> str:
+    """What is known between two versions of the results of a seeded run."""
+    if not known:
+        return "no change between the two is known to alter a seeded run"
+    lies = "1 known change of results lies" if known == 1 else f"{known} known changes of results lie"
+    return f"{lies} between the two (KD705)"
+
+
 def _tensorflow(what: str, name: str) -> bool:
     row = distribution(name) if what == "package" else None
     return what == "tensorflow" or (row is not None and row.owns_folder)
@@ -93,7 +101,7 @@ def tensorflow_changed(pair: Comparison) -> Iterator[Finding]:
     yield from _listing(
         pair,
         "TensorFlow changed",
-        "results, speed and supported GPUs may differ",
+        f"{_of_results(known_changes(pair, 'tensorflow'))}; speed and supported GPUs may differ",
         _tensorflow,
         "software.tensorflow.version",
         "software.packages",
@@ -115,7 +123,7 @@ def keras_changed(pair: Comparison) -> Iterator[Finding]:
     """
     rows = [row for row in all_changes(pair.a, pair.b) if _keras(row["what"], row["name"])]
     a, b = effective_keras(pair.a), effective_keras(pair.b)
-    effect = "defaults, initial weights and training may differ"
+    effect = _of_results(known_changes(pair, "keras"))
     if not rows and a is not None and b is not None:
         if a != b:
             # Nothing names Keras itself: it is the one that comes with these TensorFlow versions.
@@ -166,11 +174,11 @@ def base_changed(pair: Comparison) -> Iterator[Finding]:
     yield from _listing(
         pair,
         "the base changed",
-        "system libraries differ",
+        "system libraries may differ",
         lambda what, _: what == "base",
         "software.distribution.version",
         "software.libc.version",
-        "software.image.digest",
+        "software.image.base.digest",
     )
 
 
@@ -190,7 +198,21 @@ def package_changed(pair: Comparison) -> Iterator[Finding]:
     ## References
     packaging.python.org, pylock.toml.
     """
-    yield from _listing(pair, "packages changed", "see the list", _other_package, "software.packages")
+    rows = [row for row in all_changes(pair.a, pair.b) if _other_package(row["what"], row["name"])]
+    yield from _listing(
+        pair, "packages changed", _bearing([row["name"] for row in rows]), _other_package, "software.packages"
+    )
+
+
+def _bearing(names: list[str]) -> str:
+    """What a change of these packages can do to results."""
+    computing = [name for name in names if is_numeric(name)]
+    rest = len(names) - len(computing)
+    if not computing:
+        return "none of them takes part in computing: results should not depend on it"
+    shown = ", ".join(computing[:_MOST]) + (f" and {len(computing) - _MOST} more" if len(computing) > _MOST else "")
+    verb = "takes" if len(computing) == 1 else "take"
+    return f"{shown} {verb} part in computing: results may differ" + (f"; the other {rest} do not" if rest else "")
 
 
 @rule("KD816", "environment-changed", Severity.INFO, of=Comparison, would_help=WOULD_HELP)

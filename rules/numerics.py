@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from doctor.case import Case, Comparison
 from doctor.model.facts import known, need
-from doctor.model.report import Confidence, Evidence
+from doctor.model.report import KNOWN_CHANGE, Confidence, Evidence
 from doctor.rule import Finding, Severity, rule
 
 from . import requirements as reqs
@@ -307,8 +307,8 @@ def _changed(pair: Comparison, rows: list[BehaviourChange], versions: Versions) 
         fix=f"compare with one {name} on both sides, or take new reference results",
         verify="kdoctor compare A B",
         evidence=(
-            *(Evidence(f"{name} {row.after}: {row.id}", row.effect, "known") for row in rows),
-            *_sides(pair, "software.tensorflow.version", "software.keras.version"),
+            *(Evidence(f"{name} {row.after} ({row.id})", row.effect, KNOWN_CHANGE) for row in rows),
+            *_sides(pair, f"software.{rows[0].package}.version"),
         ),
         likely=0.8,
         thing=rows[0].package,

@@ -16,7 +16,7 @@ from doctor import baseline, catalogue, gate, logs, requirements, suppression
 from doctor.case import CanaryRun, Case
 from doctor.cli.options import Flags, leave
 from doctor.diagnosis import machine_name
-from doctor.engine import Outcome, judge
+from doctor.engine import Outcome, judge, without_project
 from doctor.errors import DoctorError
 from doctor.io.files import write_atomically
 from doctor.model.report import Finding, Fixes, MachineRow, Note, Report
@@ -139,7 +139,8 @@ class Session:
         """Judge both sides, their canaries and the pair, and finish."""
         rules = gate.select_rules(self.settings)
         sides = (found.pair.a, found.pair.b)
-        facts = dict(zip(map(id, found.judged), self.judge([case.snapshot for case in found.judged]), strict=True))
+        judged = [(case, without_project(outcome)) for case, outcome in self.judge([c.snapshot for c in found.judged])]
+        facts = dict(zip(map(id, found.judged), judged, strict=True))
         extra = [judge(found.pair, rules)]
         parts: dict[str, Any] = {"changes": found.changes, "drift": found.pair.drift}
         if found.drift is not None:

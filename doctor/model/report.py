@@ -13,6 +13,8 @@ from doctor.model.snapshot import SCHEMA
 
 # Codes of findings that fail no run: that nothing could be compared proves nothing bad, and ends with exit code 3.
 PROVES_NOTHING = ("KD806",)
+# The source of evidence that is a row of the tables of changes between versions, not a fact of either side.
+KNOWN_CHANGE = "known change"
 
 
 class Severity(str, enum.Enum):

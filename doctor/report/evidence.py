@@ -6,21 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from doctor.model.facts import Facts, is_known
-from doctor.model.report import Confidence, Evidence, Finding
+from doctor.model.report import KNOWN_CHANGE, Confidence, Evidence, Finding
 from doctor.report import sanitize
 
-_SHOWN = 4
+_SHOWN = 6
 _ITEMS = 5
 
 
 def details(finding: Finding, names: Mapping[str, str], *, verbose: bool = False) -> Iterator[tuple[str, str]]:
     """Label and text of each line, ready for a terminal. ``names``: the names of the codes that stand in the report."""
-    found = [row for row in finding.evidence if not is_expectation(row)]
-    shown = found if verbose else found[:_SHOWN]
-    for row in shown:
-        yield "found", _fact(row, verbose=verbose)
-    if len(found) > len(shown):
-        yield "found", f"and {len(found) - len(shown)} more (-v)"
+    found = list(_found(finding, verbose=verbose))
+    for text in found if verbose else found[:_SHOWN]:
+        yield "found", text
+    if len(found) > _SHOWN and not verbose:
+        yield "found", f"and {len(found) - _SHOWN} more (-v)"
     for row in finding.evidence:
         if is_expectation(row):
             yield "expected", sanitize.line(_value(row.value))
@@ -36,6 +35,34 @@ def details(finding: Finding, names: Mapping[str, str], *, verbose: bool = False
         yield "certainty", finding.confidence.value
 
 
+def _found(finding: Finding, *, verbose: bool) -> Iterator[str]:
+    """One text a fact; what both sides of a comparison say of one thing is one.
+
+    Where the message lists such pairs (and counts those that it has no room for), they are not listed again.
+    """
+    rows = [row for row in finding.evidence if not is_expectation(row)]
+    if verbose:
+        yield from (_fact(row, verbose=True) for row in rows)
+        return
+    sides = {(row.fact[:2], row.fact[2:]): row for row in rows if row.fact.startswith(("a.", "b."))}
+    pairs = {}
+    for name in dict.fromkeys(name for _, name in sides):
+        a, b = sides.get(("a.", name)), sides.get(("b.", name))
+        if a is not None and b is not None:
+            pairs[name] = sanitize.line(f"{_name(name)} {_value(a.value)} → {_value(b.value)}")
+    if any(text.replace("none", "(none)") in finding.message for text in pairs.values()):
+        pairs = dict.fromkeys(pairs, "")
+    told = set()
+    for row in rows:
+        name = row.fact[2:]
+        if row.fact[:2] not in ("a.", "b.") or name not in pairs:
+            yield _fact(row, verbose=False)
+        elif name not in told:
+            told.add(name)
+            if pairs[name]:
+                yield pairs[name]
+
+
 def is_expectation(row: Evidence) -> bool:
     """Whether a row of evidence says what should be there, not what is: a fact named ``expected`` or from a table."""
     return row.fact == "expected" or row.fact.startswith(("expected.", "tables.")) or row.source.startswith("tables")
@@ -45,9 +72,12 @@ def _fact(row: Evidence, *, verbose: bool) -> str:
     value = sanitize.line(_value(row.value))
     if row.fact == "found":
         return value
-    name = row.fact if verbose else row.fact.removeprefix("machine.").removeprefix("software.")
-    text = f"{sanitize.line(name)} {value}"
-    return text if row.source == "snapshot" else f"{text} ({sanitize.line(row.source)})"
+    text = f"{sanitize.line(row.fact if verbose else _name(row.fact))} {value}"
+    return text if row.source in ("snapshot", KNOWN_CHANGE) else f"{text} ({sanitize.line(row.source)})"
+
+
+def _name(fact: str) -> str:
+    return fact.removeprefix("machine.").removeprefix("software.")
 
 
 def _value(value: Any) -> str:

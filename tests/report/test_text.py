@@ -113,15 +113,25 @@ def test_skips_are_listed_with_reason_and_help(report: Report) -> None:
     assert "(--show-skipped)" not in screen
 
 
+def test_both_sides_of_one_thing_are_one_line(report: Report) -> None:
+    """What a comparison found of a and b stands side by side, and not again where the message lists it."""
+    rows = (Evidence("a.software.keras.version", "2.15.0"), Evidence("b.software.keras.version", "3.15.1"))
+    finding = msgspec.structs.replace(report.findings[0], evidence=rows)
+    shown = text(msgspec.structs.replace(report, findings=(finding,)))
+    assert "= found     keras.version 2.15.0 → 3.15.1\n" in shown
+    listed = msgspec.structs.replace(finding, message="Keras changed: keras.version 2.15.0 → 3.15.1")
+    assert "found" not in text(msgspec.structs.replace(report, findings=(listed,))).split("-->")[1].split("effect")[0]
+
+
 def test_verbose_shows_all_evidence_and_every_outcome(report: Report) -> None:
     """-v: each fact with its whole path and source, certainty, passed and inapplicable rules."""
-    facts = tuple(Evidence(f"machine.fact{n}", n, "nvml") for n in range(6))
+    facts = tuple(Evidence(f"machine.fact{n}", n, "nvml") for n in range(8))
     report = msgspec.structs.replace(
         report, findings=(msgspec.structs.replace(report.findings[0], evidence=facts), report.findings[1])
     )
     short, long = text(report), text(report, verbose=True)
-    assert "fact3 3 (nvml)" in short
-    assert "machine.fact4" not in short
+    assert "fact5 5 (nvml)" in short
+    assert "fact6" not in short
     assert "and 2 more (-v)" in short
     assert "machine.fact5 5 (nvml)" in long
     assert "= certainty high" in long

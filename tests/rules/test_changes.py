@@ -72,6 +72,31 @@ def test_what_decides_numbers_comes_first() -> None:
     assert len(found.evidence) == 20
 
 
+@pytest.mark.parametrize(
+    ("code", "b", "effect"),
+    [
+        ("KD811", {"tensorflow": "2.17.0"}, "no change between the two is known to alter a seeded run; speed"),
+        ("KD812", {"keras": "3.6.0"}, "2 known changes of results lie between the two (KD705)"),
+        ("KD815", {"numpy": "1.24.4", "aa": "1"}, "numpy takes part in computing: results may differ; the other 1"),
+        ("KD815", {"aa": "1"}, "none of them takes part in computing"),
+    ],
+)
+def test_the_effect_says_what_a_change_means_for_results(code: str, b: dict[str, str], effect: str) -> None:
+    """Known changes of results, or none; packages that compute apart from those that do not."""
+    a = replaced(A, keras="3.7.0")
+    other = replaced(a, **b)
+    if "tensorflow" in b:
+        other = change(other, {"software.tensorflow.version": b["tensorflow"]})
+    (found,) = compute_pair(code, a, other).findings
+    assert found.effect.startswith(effect), found.effect
+
+
+def test_another_digest_alone_is_no_other_base() -> None:
+    """Two builds of one image: the digest stands in the list of changes, and no system library changed."""
+    a, b = (change(A, {"software.image": {"digest": "sha256:" + figure * 64}}) for figure in "12")
+    assert not compute_pair("KD814", a, b).findings
+
+
 def test_an_incomplete_list_proves_no_removal() -> None:
     """A package that is missing from a list known to be incomplete is not gone."""
     b = change(A, {"software.packages": A["software"]["packages"][:2], "partial": ["software.packages"]})

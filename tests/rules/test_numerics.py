@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from doctor.model.report import KNOWN_CHANGE
 from tests.rules.environments import cpu_only, plain, replaced, wheels
 from tests.rules.machines import Drop, change
 from tests.support import compute_pair
@@ -22,6 +23,12 @@ ONEDNN_ON = {"software.environment": {"TF_ENABLE_ONEDNN_OPTS": "1"}}
 def things(code: str, a: dict[str, Any], b: dict[str, Any]) -> set[str]:
     """What a rule names between two environments."""
     return {finding.thing for finding in compute_pair(code, a, b).findings}
+
+
+def crossed(a: dict[str, Any], b: dict[str, Any]) -> set[str]:
+    """The known changes that KD705 names between two environments, by their ids in the tables."""
+    rows = [row for finding in compute_pair("KD705", a, b).findings for row in finding.evidence]
+    return {row.fact.rpartition(" (")[2].rstrip(")") for row in rows if row.source == KNOWN_CHANGE}
 
 
 def on_gpu(*names: tuple[str, str], **more: Any) -> dict[str, Any]:
@@ -150,14 +157,14 @@ class TestVersion:
             (("2.16.2", "3.6.0"), ("2.16.2", "3.7.0"), {"keras37-determinism-disables-xla", "keras37-loss-reduction"}),
             (("2.18.1", "3.8.0"), ("2.18.1", "3.12.0"), set()),
             (("2.18.1", "3.7.0"), ("2.18.1", "3.8.0"), {"tf-shuffle"}),
-            (("2.15.1", "2.15.0"), ("2.16.2", "3.6.0"), {"keras3-jit-auto"}),
+            (("2.15.1", "2.15.0"), ("2.16.2", "3.6.0"), {"keras3-jit-auto", "keras3-default"}),
             (("2.16.2", "3.8.0"), ("2.21.0", "3.12.0"), set()),
         ],
     )
     def test_boundaries(self, a: tuple[str, str], b: tuple[str, str], expected: set[str]) -> None:
         """A known change between two versions is named, in either direction; no change, no finding."""
-        assert things("KD705", on_cpu(*a), on_cpu(*b)) == expected
-        assert things("KD705", on_cpu(*b), on_cpu(*a)) == expected
+        assert crossed(on_cpu(*a), on_cpu(*b)) == expected
+        assert crossed(on_cpu(*b), on_cpu(*a)) == expected
 
     @pytest.mark.parametrize(
         ("more", "expected"),
@@ -171,24 +178,37 @@ class TestVersion:
     )
     def test_onednn_by_default(self, more: dict[str, Any], expected: set[str]) -> None:
         """2.9 switches oneDNN on: where the CPU has what it wants, and nobody set the switch."""
-        assert things("KD705", on_cpu("2.8.4", "2.8.0", **more), on_cpu("2.9.3", "2.9.0", **more)) == expected
+        assert crossed(on_cpu("2.8.4", "2.8.0", **more), on_cpu("2.9.3", "2.9.0", **more)) == expected
 
     def test_the_legacy_switch_stays_on_keras_2(self) -> None:
         """tf-keras of 2.16 against Keras 2.15 crosses no line."""
         legacy = {"software.keras": {"legacy": True}}
         b = replaced(on_cpu("2.16.2", "3.6.0", **legacy), tf_keras="2.16.0")
-        assert things("KD705", on_cpu("2.15.1", "2.15.0"), b) == set()
+        assert crossed(on_cpu("2.15.1", "2.15.0"), b) == set()
 
     def test_keras_is_concluded_from_an_old_tensorflow(self) -> None:
         """Up to 2.15 the Keras of a TensorFlow is known by its version."""
         a, b = ({"software": {"tensorflow": {"version": v}}} for v in ("2.9.3", "2.10.1"))
-        assert "initializers-stateless" in things("KD705", a, b)
+        assert "initializers-stateless" in crossed(a, b)
 
     def test_determinism_concerns_gpus(self) -> None:
         """2.8 brought deterministic kernels: named unless both sides are known to have no GPU."""
         a, b = ({"software": {"tensorflow": {"version": v}}} for v in ("2.5.0", "2.8.0"))
-        assert "op-determinism" in things("KD705", a, b)
-        assert "op-determinism" not in things("KD705", on_cpu("2.7.4", "2.7.0"), on_cpu("2.8.4", "2.8.0"))
+        assert "op-determinism" in crossed(a, b)
+        assert "op-determinism" not in crossed(on_cpu("2.7.4", "2.7.0"), on_cpu("2.8.4", "2.8.0"))
+
+    def test_all_changes_of_a_package_are_one_finding(self) -> None:
+        """One finding a package, with the versions of both sides and every change between them as evidence."""
+        found = compute_pair("KD705", on_cpu("2.15.1", "2.15.0"), on_cpu("2.21.0", "3.15.1")).findings
+        assert [finding.thing for finding in found] == ["keras", "tensorflow"]
+        assert found[0].message == "Keras 2.15.0 → 3.15.1 crosses 6 changes known to alter a seeded run"
+        facts = [row.fact for row in found[0].evidence]
+        assert facts[0] == "Keras 3.0 (keras3-jit-auto)"
+        assert facts[-2:] == ["a.software.keras.version", "b.software.keras.version"]
+
+    def test_who_stays_on_one_keras_does_not_cross_the_line_to_keras_3(self) -> None:
+        """TensorFlow 2.15 to 2.16 with Keras 3 on both sides: TensorFlow itself changed no result."""
+        assert crossed(on_cpu("2.15.1", "3.8.0"), on_cpu("2.16.2", "3.8.0")) == set()
 
     def test_unknown_versions_are_skipped(self) -> None:
         """Nothing is known of one side."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from doctor.changes import changes
+from doctor.changes import changes, ranked
 from tests.support import case
 
 
@@ -44,6 +44,14 @@ def test_what_only_one_side_knows_is_no_difference() -> None:
     assert found(partial, complete) == []
 
 
+def test_a_variable_that_a_partial_side_does_not_tell_is_no_difference() -> None:
+    """A canary's record names the variables that matter to it; one that both tell is compared."""
+    partial = {"software": {"environment": {"TF_CPP_MIN_LOG_LEVEL": "1"}}, "partial": ["software.environment"]}
+    complete = {"software": {"environment": {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": "/app"}}}
+    assert found(partial, complete) == [("environment", "TF_CPP_MIN_LOG_LEVEL", "1", "2")]
+    assert found(complete, partial) == [("environment", "TF_CPP_MIN_LOG_LEVEL", "2", "1")]
+
+
 def test_variables_cpu_flags_and_gpus() -> None:
     """A variable set on one side, CPU instructions that only one has, another GPU."""
     a = {
@@ -61,4 +69,29 @@ def test_variables_cpu_flags_and_gpus() -> None:
         ("machine", "gpus", ["Tesla T4 (7.5)"], ["NVIDIA L4 (8.9)"]),
         ("machine", "cpu.flags", ["fma"], ["avx512f"]),
         ("environment", "TF_ENABLE_ONEDNN_OPTS", "0", None),
+    ]
+
+
+def test_images_side_by_side() -> None:
+    """Platform, digest, how many layers are shared, and labels; nothing where only one side is an image."""
+    base = {"labels": {"v": "1", "same": "x"}, "layers": ["sha256:a", "sha256:b"], "platform": "linux/amd64"}
+    a = {"software": {"image": {**base, "digest": "sha256:1"}}}
+    other = {"labels": {"v": "2", "same": "x"}, "layers": ["sha256:a", "sha256:c", "sha256:d"]}
+    b = {"software": {"image": {**other, "platform": "linux/arm64", "digest": "sha256:2"}}}
+    assert found(a, b) == [
+        ("image", "image.platform", "linux/amd64", "linux/arm64"),
+        ("image", "image.digest", "sha256:1", "sha256:2"),
+        ("image", "image.layers", "2, the first 1 shared", "3, the first 1 shared"),
+        ("image", "label v", "1", "2"),
+    ]
+    assert found(a, {"software": {}}) == []
+
+
+def test_what_computes_stands_before_what_does_not() -> None:
+    """Packages that take no part in computing are marked and last; everything else keeps its order."""
+    rows = changes(case(software("2.15.0", aa="1", numpy="1.26.4")), case(software("2.16.1", aa="2", numpy="2.0.0")))
+    assert [(row["name"], row.get("computes")) for row in ranked(rows)] == [
+        ("tensorflow.version", None),
+        ("numpy", None),
+        ("aa", False),
     ]
