@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ pytest_plugins = ["tests.nvml.fixtures"]
 
 
 class OtherEngine:
-    """An engine that gives one answer after a while."""
+    """An engine that gives one answer, where wanted not before the other parts are asked, too."""
 
-    def __init__(self, answer: dict[str, Any], seconds: float = 0.0) -> None:
+    def __init__(self, answer: dict[str, Any], together: threading.Barrier | None = None) -> None:
         self.answer = answer
-        self.seconds = seconds
+        self.together = together
 
     def facts(self) -> dict[str, Any]:
-        time.sleep(self.seconds)
+        if self.together is not None:
+            self.together.wait()
         return dict(self.answer)
 
 
@@ -47,11 +49,17 @@ def test_it_decodes_into_the_model(fake_nvml: FakeNvml, tmp_path: Path) -> None:
 
 
 def test_the_parts_are_asked_at_the_same_time(tmp_path: Path) -> None:
-    """NVML and the engine each take 0.6 s; together they take no longer."""
-    started = time.monotonic()
-    found = collect_machine(root=str(tmp_path), environ={}, nvml=slow_nvml, engine=OtherEngine({"present": False}, 0.6))
-    assert time.monotonic() - started < 1.0
+    """Neither NVML nor the engine answers before the other was asked: one after the other, the wait would break."""
+    together = threading.Barrier(2, timeout=10)
+
+    def nvml() -> dict[str, Any]:
+        together.wait()
+        return unanswered("asleep")
+
+    found = collect_machine(root=str(tmp_path), environ={}, nvml=nvml, engine=OtherEngine({"present": False}, together))
+    assert not together.broken
     assert found["machine"]["driver"]["version"] == {"missing": "asleep"}
+    assert found["machine"]["engine"]["present"] is False
 
 
 def test_no_engine_on_a_host_is_known(tmp_path: Path) -> None:
