@@ -107,7 +107,7 @@ def _postgres(place: Place) -> Engine:
         return sa.create_engine(
             str(place.url), pool_size=4, max_overflow=32, pool_pre_ping=False, connect_args={"connect_timeout": 10}
         )
-    except ModuleNotFoundError:
+    except ImportError:  # not installed, or without the client's library that it needs
         raise StoreError(f"history {place}: needs psycopg: pip install 'keras-doctor[postgresql]'") from None
     except (sa.exc.ArgumentError, ValueError):
         raise StoreError(f"history {place}: not an address that can be used") from None

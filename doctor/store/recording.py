@@ -50,7 +50,13 @@ def record_canary(place: Place, record: Record, snapshot: Snapshot, tags: Sequen
     Raises:
         StoreError: nothing was recorded.
     """
-    entry = Entry(
+    with open_store(place) as store:
+        return write_entries(store, [canary_entry(record, snapshot, tags)])[0]
+
+
+def canary_entry(record: Record, snapshot: Snapshot, tags: Sequence[str] = ()) -> Entry:
+    """The entry of one canary run on its own, as it came from its environment."""
+    return Entry(
         kind="canary",
         subject=snapshot.subject.name,
         subject_kind=snapshot.subject.kind,
@@ -60,8 +66,6 @@ def record_canary(place: Place, record: Record, snapshot: Snapshot, tags: Sequen
         tags=tuple(tags),
         **canary_fields(record),
     )
-    with open_store(place) as store:
-        return write_entries(store, [entry])[0]
 
 
 def report_entries(

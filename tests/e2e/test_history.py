@@ -59,9 +59,9 @@ def two_pythons(tensorflow_environments: dict[str, Path], lacking: Callable[[str
     return [tensorflow_environments[usual[0][1]], tensorflow_environments[usual[-1][1]]]
 
 
-def kdoctor(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def kdoctor(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """One command in a folder whose history is its own."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "KDOCTOR_HISTORY": str(cwd / "history.db")}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "KDOCTOR_HISTORY": str(cwd / "history.db"), **variables}
     return subprocess.run(
         [sys.executable, "-m", "doctor", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False
     )
@@ -142,3 +142,49 @@ def test_real_fits_in_two_environments_are_recorded_and_their_drift_explained(
     assert found["first_beyond"]["run"] == 3
     changed = {(change["what"], change["name"]) for change in found["changes"]}
     assert {("tensorflow", "tensorflow.version"), ("package", "numpy"), ("parameter", "learning_rate")} <= changed
+
+
+def test_scan_canary_compare_and_gate_record_their_canaries(two_pythons: list[Path], tmp_path: Path) -> None:
+    """By --record and by the policy's key: one run each, with verdict, accuracy and record, one series a subject."""
+    older, newer = two_pythons
+    (tmp_path / "kdoctor.toml").write_text('reference = "reference.json"\n')
+    python, words = str(older), ("--record", "--tag", "nightly", "--format", "json")
+    scanned = kdoctor("scan", "--python", python, "--canary", *words, cwd=tmp_path)
+    alone = kdoctor("canary", f"python:{python}", "--record", "--seeds", "2", "-o", "own.json", cwd=tmp_path)
+    compared = kdoctor("compare", f"python:{python}", f"python:{newer}", *words, cwd=tmp_path)
+    (tmp_path / "kdoctor.toml").write_text('reference = "reference.json"\nrecord = true\n')
+    gate = ("gate", "--python", python)
+    accepted = kdoctor(*gate, "--update-reference", "--reason", "first", "--by", "ann", cwd=tmp_path)
+    gated = kdoctor(*gate, "--format", "json", cwd=tmp_path)
+
+    for number, done in enumerate((scanned, alone, compared, accepted, gated), 1):
+        assert f"recorded as run {number} in" in done.stderr, done.stderr
+    listed = json.loads(kdoctor("history", "list", "--format", "json", cwd=tmp_path).stdout)["runs"][::-1]
+    assert [run["kind"] for run in listed] == ["scan", "canary", "compare", "canary", "gate"]
+    documents = [json.loads(done.stdout) for done in (scanned, compared, gated)]
+    assert [listed[n]["verdict"] for n in (0, 2, 4)] == [document["verdict"] for document in documents]
+    assert [listed[n]["exit_code"] for n in (0, 2, 4)] == [done.returncode for done in (scanned, compared, gated)]
+    assert listed[0]["accuracy"] == listed[3]["accuracy"] == listed[4]["accuracy"] == pytest.approx(0.93, abs=0.01)
+    assert listed[2]["drift_label"] == documents[1]["drift"]["accuracy"]["label"]
+    assert len({listed[n]["subject"] for n in (0, 1, 3, 4)}) == 1
+    own = json.loads(kdoctor("history", "show", "2", "--record", cwd=tmp_path).stdout)
+    assert own == json.loads((tmp_path / "own.json").read_text())
+    reference = json.loads(kdoctor("history", "show", "4", "--format", "json", cwd=tmp_path).stdout)["run"][
+        "references"
+    ]
+    assert [(one["accepted_by"], one["reason"]) for one in reference] == [("ann", "first")]
+    difference = json.loads(kdoctor("history", "diff", "1", "4", "--format", "json", cwd=tmp_path).stdout)
+    assert (difference["drift"]["class"], difference["changes"]) == ("bitwise", [])
+
+
+@pytest.mark.parametrize("words", [("scan", "--canary", "--python"), ("gate", "--python"), ("canary",)])
+def test_a_history_that_cannot_be_written_changes_no_verdict(
+    two_pythons: list[Path], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """The canary ran, the report and the exit code are there, and one line says why nothing was recorded."""
+    command = (*words[:1], *words[1:], str(two_pythons[0]), "--record", "--format", "json")
+    done = kdoctor(*command, cwd=tmp_path, KDOCTOR_HISTORY="/proc/none/history.db")
+    assert json.loads(done.stdout)["kind"] == "kdoctor/report"
+    assert done.returncode == json.loads(done.stdout)["exit_code"] == 0
+    assert done.stderr.count("not recorded: history /proc/none/history.db: ") == 1
+    assert "Traceback" not in done.stderr
