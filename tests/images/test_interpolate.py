@@ -68,7 +68,7 @@ def test_growth_and_costly_patterns_are_refused_quickly() -> None:
         expand_word("$X$X", {"X": "a" * LONGEST})
     with pytest.raises(ExpansionError):
         expand_word("${X/" + "*a" * 12 + "b/}", {"X": "a" * 200})
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # unbounded, they take hours
 
 
 @pytest.mark.parametrize(
