@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from doctor.errors import TargetError
-from doctor.images.content import tar
+from doctor.images.content import tar, zstd
 from doctor.images.content.blob import Blob, FileBlob, PartBlob, Tell, open_file
 from doctor.images.content.inflate import GzipBlob
 from doctor.io.registry.interface import INDEX_TYPES
@@ -100,7 +100,7 @@ class _PathBlob:
 
 
 class TarStore:
-    """The parts of a tar, plain or in gzip; links between parts are followed, as old ``docker save`` writes them."""
+    """The parts of a tar, plain, in gzip or in zstd; links between parts are followed, as old archives have them."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         if path.exists() and not path.is_file():
@@ -111,6 +111,8 @@ class TarStore:
         self.blob: Blob = FileBlob(descriptor)
         if self.blob.read_at(0, 2) == b"\x1f\x8b":
             self.blob = GzipBlob(self.blob, self.name)
+        elif zstd.is_zstd(self.blob.read_at(0, 4)):
+            self.blob = zstd.unpack(self.blob, self.name, stack)
         self.parts: dict[str, tar.Member] = {}
         for member in tar.members(self.blob, self.name, limit=100_000):
             self.parts[posixpath.normpath(member.name.lstrip("/"))] = member

@@ -79,7 +79,7 @@ def _index(layer: Layer, stack: ExitStack, keep: Keep, tell: Tell) -> tuple[list
         return found, inflated
     if layer.digest is not None:
         _check(packed, layer, tell)
-    blob: Blob = zstd.unpack(packed, layer.name, stack) if magic.startswith(zstd.MAGIC) else packed
+    blob: Blob = zstd.unpack(packed, layer.name, stack) if zstd.is_zstd(magic) else packed
     if not magic:
         return [], blob  # an empty file: some writers' way to say that a layer changes nothing
     return list(members(blob, layer.name)), blob

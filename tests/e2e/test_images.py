@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from doctor.io.containers import LABEL, Containers
 from doctor.targets import image
 from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target
-from tests.e2e.engine import Daemon, RegistryServer, pack
+from tests.e2e.engine import Daemon, Lacking, RegistryServer, pack
 
 pytest_plugins = ["tests.e2e.engine"]
 pytestmark = pytest.mark.e2e
@@ -196,6 +197,30 @@ def docker_request() -> dict[str, Any]:
     from docker.types import DeviceRequest
 
     return {"device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])]}
+
+
+def test_layers_in_zstd(
+    daemon: Daemon, registry: RegistryServer, base_image: str, tmp_path: Path, lacking: Lacking
+) -> None:
+    """What skopeo packs with zstd tells the same as the layer folders, out of a layout and out of a registry."""
+    if importlib.util.find_spec("backports.zstd") is None:
+        lacking("backports.zstd is not installed")
+    facts = inside(snapshot(daemon, f"image:{base_image}"))
+    saved = tmp_path / "saved.tar"
+    with saved.open("wb") as file:
+        for piece in daemon.client.api.get_image(base_image):
+            file.write(piece)
+    remote = f"{registry.host}/zstd:1"
+    copy = ["skopeo", "copy", "-q", "--dest-tls-verify=false", "--format=oci"]
+    copy += ["--dest-compress-format=zstd", "--dest-compress-level=1", f"docker-archive:{saved}"]
+    for target in (f"oci:{tmp_path}/layout:1", f"docker://{remote}"):
+        subprocess.run([*copy, target], check=True)
+    layers = [one for one in (tmp_path / "layout/blobs/sha256").iterdir() if one.stat().st_size > 1 << 20]
+    assert all(one.read_bytes()[:4] == b"\x28\xb5\x2f\xfd" for one in layers)
+    assert inside(snapshot(daemon, f"archive:{tmp_path}/layout")) == facts
+    found = snapshot(daemon, f"image:{remote}")
+    assert inside(found) == facts
+    assert found["software"]["image"]["digest"] == digest_in(remote)
 
 
 @pytest.mark.parametrize(
