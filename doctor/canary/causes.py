@@ -17,6 +17,7 @@ from doctor.canary.record import InitializerProbe, Record
 _SCALE_TOLERANCE = 0.03
 _FLOAT32_BITS = 24
 _BFLOAT16_PRECISION = 2.0**-8
+_COARSEST = 2.0**-3
 _ROUNDING = 0.01  # L2-relative; more than any number format loses of data of order one
 
 
@@ -83,6 +84,8 @@ def kept_bits(record: Record) -> int | None:
     errors = [abs(error) for error in record.probes.layer.identity if error is not None]
     worst = max(errors, default=0.0)
     if len(errors) < len(record.probes.layer.identity):
+        return None
+    if worst > _COARSEST:  # no number format: the layer does something else
         return None
     # Rounding to n bits errs by at most 2**-n of the value; eight irrational values come close to half of that or more.
     return min(_FLOAT32_BITS, math.floor(-math.log2(worst))) if worst else _FLOAT32_BITS

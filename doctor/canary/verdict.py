@@ -13,6 +13,7 @@ from doctor.canary.causes import Cause, changed_defaults
 from doctor.canary.changes import Change, environment_changes, other_hardware, same_versions, suspects
 from doctor.canary.distance import Distances, Divergence
 from doctor.canary.hints import hints
+from doctor.canary.kinship import alike
 from doctor.canary.record import Record
 
 CLASSES = (
@@ -70,7 +71,7 @@ def incomparable(a: Record, b: Record) -> str | None:
         return (
             "the records were measured on different data; a NumPy that computes integers otherwise, or an edited canary"
         )
-    if a.canary.sha256 != b.canary.sha256:
+    if not alike(a.canary, b.canary):
         return "the records were measured by different canary code; run both with one kdoctor"
     if len(a.stages.pinned.epochs) != len(b.stages.pinned.epochs):
         return "the records have a different number of epochs; run both with one kdoctor"

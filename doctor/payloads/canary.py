@@ -491,8 +491,9 @@ class Probes(object):
         keras = self.framework.keras
         layer = keras.layers.Dense(self.WIDTH)
         model = keras.Sequential([keras.Input(shape=(self.WIDTH,)), layer])
-        weights = layer.get_weights()
-        layer.set_weights([np.eye(self.WIDTH, dtype=np.float32), np.zeros(self.WIDTH, np.float32)][: len(weights)])
+        weights = layer.get_weights()  # of another width where a patched environment puts layers in between
+        unit = [np.eye(*weights[0].shape, dtype=np.float32), np.zeros(self.WIDTH, np.float32)]
+        layer.set_weights(unit[: len(weights)])
         precise = np.zeros((BATCH, self.WIDTH), np.float32)
         for row in range(BATCH):
             precise[row, row % self.WIDTH] = self.PRECISION[row % len(self.PRECISION)]
