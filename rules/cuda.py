@@ -22,6 +22,7 @@ from .loading import (
 from .proof import evidence
 from .remedies import install_cuda
 from .shared import need_gpu_case
+from .tables.libraries import sonames_for_cuda
 from .tables.versions import numbers
 
 BUILD = ("software.tensorflow.version", "software.tensorflow.cuda_version", "software.tensorflow.cudnn_version")
@@ -116,17 +117,24 @@ def cuda_version_mismatch(case: Case) -> Iterator[Finding]:
             need(case.software.cuda.toolkits)
         return
     have = _versions_there(case, state)
-    lead = half[0].soname if half else state.required[0].soname
+    lead = half[0].soname if half else _wanted_in_vain(state)
     yield Finding(
         f"TensorFlow opens CUDA {state.cuda} ({lead}), but CUDA {have} is installed",
-        confidence=Confidence.HIGH if state.complete or not half else Confidence.MEDIUM,
+        confidence=state.build.confidence if state.complete or not half else Confidence.MEDIUM,
         effect=ON_CPU,
-        fix=install_cuda(case, state),
+        fix=state.build.make_sure(install_cuda(case, state)),
         verify=CHECK,
         evidence=evidence(case, *BUILD, TOOLKITS, *_others(state)),
         likely=0.9,
         thing="cuda",
     )
+
+
+def _wanted_in_vain(state: State) -> str:
+    """The first name that this build opens and none of the toolkits brings: not always the runtime's."""
+    brought = {row.soname for version in state.toolkits or () for row in sonames_for_cuda(version)}
+    lacking = [lib for lib in state.toolkit_libraries if lib.want.soname not in brought]
+    return (lacking or state.required)[0].soname
 
 
 def _versions_there(case: Case, state: State) -> str:

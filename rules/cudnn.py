@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from doctor.model.facts import known, need
+from doctor.model.facts import Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
@@ -47,12 +47,15 @@ def cudnn_major_mismatch(case: Case) -> Iterator[Finding]:
         return
     version, fact = found
     wanted = need_major(state)
+    if wanted is None:
+        raise Unknown("software.tensorflow.cudnn_version")
     if major(version) == wanted:
         return
     yield Finding(
         f"TensorFlow opens cuDNN {wanted} ({library.soname if library else 'libcudnn'}), and {version} is installed",
+        confidence=state.build.confidence,
         effect=ON_CPU,
-        fix=_fix(case, state, f"cuDNN {wanted}"),
+        fix=state.build.make_sure(_fix(case, state, f"cuDNN {wanted}")),
         verify=CHECK,
         evidence=evidence(case, *BUILD, fact, "software.cuda.cudnn_version"),
         likely=0.9,

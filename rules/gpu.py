@@ -20,7 +20,6 @@ from .tables.versions import at_least, major, numbers
 # tensorflow/tensorflow issues 90291, 99592, 101746, and 2.16.2 behaves like 2.20.
 _PTX_FAILS_ON = (12,)
 _BUILD = "software.tensorflow.compute_capabilities"
-_BUILD_COMMAND = 'python -c "import tensorflow as tf; print(tf.sysconfig.get_build_info())"'
 
 
 def _code(case: Case) -> tuple[TensorFlowBuild, Holdings]:
@@ -53,13 +52,9 @@ def _settled(held: Holdings) -> None:
         raise Unknown(_BUILD)
 
 
-def _sure_of(held: Holdings, severity: Severity | None) -> tuple[Severity | None, Confidence]:
+def _sure_of(build: TensorFlowBuild, held: Holdings, severity: Severity | None) -> tuple[Severity | None, Confidence]:
     """Severity and confidence: a warning at most where it is not told which build this is."""
-    return (severity, Confidence.HIGH) if held.sure else (Severity.WARNING, Confidence.MEDIUM)
-
-
-def _to_be_sure(held: Holdings, fix: str) -> str:
-    return fix if held.sure else f"{fix}; to be sure, run: {_BUILD_COMMAND}"
+    return (severity, build.confidence) if held.sure else (Severity.WARNING, Confidence.MEDIUM)
 
 
 def _other_release(case: Case, capability: str) -> str | None:
@@ -94,7 +89,7 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
     ## References
     CUDA C++ programming guide, binary compatibility and PTX compatibility
     """
-    _, held = _code(case)
+    build, held = _code(case)
     code = held.code
     bad = [
         (gpu, capability)
@@ -103,7 +98,7 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
     ]
     if not bad:
         return _settled(held)
-    severity, confidence = _sure_of(held, lowered(case, bad))
+    severity, confidence = _sure_of(build, held, lowered(case, bad))
     gpu, capability = bad[0]
     lowest = code.every[0]
     gap = numbers(lowest) < numbers(capability)
@@ -113,8 +108,7 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
         severity=severity,
         confidence=confidence,
         effect="TensorFlow ignores this GPU, or fails with 'no kernel image is available'",
-        fix=_to_be_sure(
-            held,
+        fix=build.make_sure(
             _other_release(case, capability) or f"build TensorFlow from source for compute capability {capability}",
         ),
         verify=CHECK_GPUS,
@@ -163,7 +157,7 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
     carried = all(code.by_ptx(c) and not (from_index and major(c) in _PTX_FAILS_ON) for _, c in bad)
     newest = code.every[-1] if code.every else "nothing"
     release = _other_release(case, capability)
-    severity, confidence = _sure_of(held, lowered(case, bad))
+    severity, confidence = _sure_of(build, held, lowered(case, bad))
     yield Finding(
         f"{held.holds} no machine code for {which(bad)}; its newest is for {newest}",
         severity=Severity.WARNING if carried else severity,
@@ -171,7 +165,7 @@ def gpu_too_new(case: Case) -> Iterator[Finding]:
         effect="the driver compiles every kernel at the first start, for up to 30 minutes"
         if carried
         else "kernels fail to load (CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_HANDLE)",
-        fix=_to_be_sure(held, release or newer_build(capability)),
+        fix=build.make_sure(release or newer_build(capability)),
         verify='python -c "import tensorflow as tf; print(tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).device)"',
         evidence=case.evidence(*facts_of(bad, _BUILD, "software.tensorflow.version")),
         likely=0.3 if carried else 0.9,
@@ -230,7 +224,7 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         f"the driver (CUDA {have}) cannot compile this TensorFlow's PTX-only kernels for {which(bad)}: "
         f"that takes CUDA {wanted.cuda}",
         severity=lowered(case, bad),
-        confidence=Confidence.HIGH if wanted.measured else Confidence.MEDIUM,
+        confidence=build.confidence if wanted.measured else Confidence.MEDIUM,
         effect="kernels without machine code fail: 'PTX was compiled with an unsupported toolchain'",
         fix=f"install an NVIDIA driver of branch R{branch.branch if branch else '?'} or newer"
         + (f", or {mentioned(case, other)}" if other else ""),

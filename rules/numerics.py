@@ -13,13 +13,14 @@ from doctor.rule import Finding, Severity, rule
 from . import requirements as reqs
 from .tables.gpus import architecture, compute_capability_of
 from .tables.packages import BehaviourChange, behaviour_changes
-from .tables.tensorflow import tensorflow_release
+from .tables.tensorflow import newest_release, tensorflow_release
 from .tables.versions import at_least
 from .tables.versions import version as version_of
 
 _TF32_SINCE = (2, 4)
 _ONEDNN_SINCE, _ONEDNN_DEFAULT = (2, 5), (2, 9)
 _ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
+_MEASURED_SINCE = (2, 4)
 _VECTOR = re.compile(r"^(avx|avx2|fma|avx512\w*|avx_vnni|amx_\w+|sse4_2|asimd\w*|sve\w*)$")
 Versions = tuple[str | None, str | None]
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
@@ -220,9 +221,13 @@ def _cpu(pair: Comparison) -> Finding | None:
 def numerics_version(pair: Comparison) -> Iterator[Finding]:
     """A version in use is known to change results against the other one.
 
-    Between two versions of Keras or TensorFlow lies a change that makes a seeded run differ: initial weights (Keras
-    2.10), the optimizers (2.11), Keras 3 and its XLA-compiled steps, the loss reduction (3.7), shuffling (3.8), oneDNN
-    by default (TensorFlow 2.9). Pairs with no such change between them are not named.
+    Between two versions of Keras or TensorFlow lies a change that makes a seeded run differ: initializers with a seed
+    of their own (Keras 2.7), initial weights (2.10), the optimizers (2.11), Keras 3 and its XLA-compiled steps, the
+    loss reduction (3.7), shuffling (3.8), oneDNN by default (TensorFlow 2.9). Pairs with no such change between them
+    are not named.
+
+    Of minor versions that nobody measured (before 2.4, or newer than the tables) it is said, with low confidence, that
+    TensorFlow promises no equal numbers between them.
 
     ## Why is this bad?
     Comparing results across that boundary measures the framework's change, not yours.
@@ -231,7 +236,8 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
     Compare with one version on both sides, or accept new reference results after the step.
 
     ## References
-    Keras and TensorFlow sources and release notes; 44 seeded training runs of TensorFlow 2.7 to 2.21.
+    Keras and TensorFlow sources and release notes; seeded training runs of TensorFlow 2.4 to 2.21.
+    tensorflow.org/guide/versions, what is not covered: random numbers, numerical details.
     """
     texts = reqs.tensorflow_version(pair.a), reqs.tensorflow_version(pair.b)
     keras = effective_keras(pair.a), effective_keras(pair.b)
@@ -240,9 +246,32 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
         rows = [row for row in found if row.package == package]
         if rows:
             yield _changed(pair, rows, versions)
+    if not found and _unmeasured(texts):
+        yield _unpromised(pair, texts)
     for case, text, own in zip((pair.a, pair.b), texts, keras, strict=True):
         if not found and text is None and own is None:
             need(case.software.tensorflow.version)
+
+
+def _unmeasured(texts: Versions) -> bool:
+    """Whether the two are different minor versions, one of which no seeded run was made with."""
+    pair = [version.release[:2] for text in texts if (version := version_of(text)) is not None]
+    newest = tuple(int(part) for part in newest_release().version.split(".")[:2])
+    return len(pair) == 2 and pair[0] != pair[1] and any(not _MEASURED_SINCE <= minor <= newest for minor in pair)
+
+
+def _unpromised(pair: Comparison, texts: Versions) -> Finding:
+    return Finding(
+        f"TensorFlow {texts[0]} → {texts[1]}: equal numbers under one seed are not promised between minor versions, "
+        "and these were not measured",
+        confidence=Confidence.LOW,
+        effect="a run with the same code and seed may give other numbers",
+        fix="compare with one TensorFlow on both sides; to be sure, run: kdoctor compare A B",
+        verify="kdoctor compare A B",
+        evidence=_sides(pair, "software.tensorflow.version"),
+        likely=0.6,
+        thing="tensorflow",
+    )
 
 
 def known_changes(pair: Comparison, package: str) -> int:

@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from doctor.case import Case
 from doctor.model.facts import Inapplicable, Unknown, known
+from doctor.model.report import Confidence
 from doctor.model.snapshot import Package
 
 from .requirements import foreign
@@ -24,6 +25,7 @@ NVIDIA_VENDOR = "10de:"
 NO_HARDWARE = "no NVIDIA hardware"
 NO_HARDWARE_HERE = "no GPU here; give --machine"
 CUDA_INSTALLED = "CUDA is installed"
+BUILD_INFO = 'python -c "import tensorflow as tf; print(tf.sysconfig.get_build_info())"'
 NOT_MEANT = "nothing says that a GPU is meant to be used"
 
 CPU_DISTRIBUTIONS = frozenset(
@@ -171,7 +173,7 @@ class TensorFlowBuild(msgspec.Struct, frozen=True):
 
     ``release``: the release in the tables that the version stands for (a release candidate for its final release);
     ``official``: nothing speaks against the wheel of the package index (a conda, NGC or nightly build is another);
-    ``read``: whether it has CUDA was read, not concluded.
+    ``read``: whether it has CUDA, and which, was read, not concluded from its version.
     """
 
     version: Version | None = None
@@ -184,6 +186,15 @@ class TensorFlowBuild(msgspec.Struct, frozen=True):
     cudnn_version: str | None = None
     cudnn_compiled: str | None = None
     compute_capabilities: tuple[str, ...] | None = None
+
+    @property
+    def confidence(self) -> Confidence:
+        """High where the build was read; else it was taken for the index's wheel of that version."""
+        return Confidence.HIGH if self.read else Confidence.MEDIUM
+
+    def make_sure(self, fix: str) -> str:
+        """The fix, and how to look into the build where nobody did."""
+        return fix if self.read else f"{fix}; to be sure, run: {BUILD_INFO}"
 
     @property
     def gpu_code(self) -> GpuCode | None:
@@ -203,7 +214,8 @@ def tensorflow_facts(case: Case) -> TensorFlowBuild:
     release = tensorflow_release(text)
     wheel = not foreign(package) and (distribution or "tensorflow") in OFFICIAL_DISTRIBUTIONS
     official = release is not None and wheel
-    read = known(facts.cuda_build) is not None
+    told = (facts.cuda_build, facts.cuda_version, facts.compute_capabilities)
+    read = any(known(fact) is not None for fact in told) or _conda_version(conda) is not None
     cuda_build = _cuda_build(case, release, distribution, package)
     table = release.cuda if release and official and cuda_build else None
     return TensorFlowBuild(

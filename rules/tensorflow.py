@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from doctor.model.facts import applies, known, need
+from doctor.model.facts import Unknown, applies, known, need
 from doctor.model.snapshot import Package
 from doctor.rule import Case, Finding, Severity, rule
 
@@ -20,6 +20,7 @@ from .tables.versions import allows
 from .tables.versions import version as version_of
 
 _LAST_WINDOWS_CUDA = (2, 10)
+_STOOD_FOR = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws"})
 PACKAGES = "software.packages"
 
 
@@ -163,6 +164,8 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
     if len(set(names)) < 2:
         case.complete(PACKAGES)
         return
+    if told is None and (shell := _maybe_a_shell(packages, owners)) is not None:
+        raise Unknown(f"{PACKAGES}.{shell}.version")
     names = list(dict.fromkeys(names))
     keep = _keep(names)
     text = reqs.tensorflow_version(case)
@@ -198,6 +201,13 @@ def _owners(case: Case, packages: tuple[Package, ...]) -> list[int]:
         # The parent is a shell where it requires the build for this platform (tensorflow-intel, tensorflow-macos).
         found = [i for i in found if packages[i].name in required or not required & _requires(packages[i])]
     return found
+
+
+def _maybe_a_shell(packages: tuple[Package, ...], owners: list[int]) -> int | None:
+    """The place of a `tensorflow` of unknown version beside the one build that some of its versions only require."""
+    others = {packages[i].name for i in owners} - {"tensorflow"}
+    untold = [i for i in owners if packages[i].name == "tensorflow" and known(packages[i].version) is None]
+    return untold[0] if untold and others <= _STOOD_FOR else None
 
 
 def _requires(package: Package) -> set[str]:
