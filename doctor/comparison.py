@@ -26,7 +26,7 @@ from doctor.targets.inside_options import Inside
 from doctor.targets.words import Target, parse
 
 RECORDS = ("kdoctor/canary", "kdoctor/reference")
-AT_REST = ("snapshot", "archive", "container")  # a container's own state is not copied into a sandbox
+AT_REST = ("snapshot", "archive")
 
 
 @dataclass(frozen=True)

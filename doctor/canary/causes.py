@@ -38,12 +38,15 @@ def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
     configuration, or weights, that differ in that part; else it stays unexplained.
     """
     fired, exceeded = distances.fired(), distances.exceeded()
+    # On other samples the output in training differs from that in inference whatever the layers do.
+    believed = tuple(name for name in fired if name != "training" or "data.batch" not in fired)
     found = _seeds(a, b)
     precision = _precision(a, b, distances, fired, exceeded)
     if precision is not None:
         found.append(precision)
-    if "initializer" in fired:
-        probed = distances.initializer != ("draws",)
+    probed = distances.initializer != ("draws",)
+    # What rounds every number rounds the draws too.
+    if "initializer" in fired and (probed or precision is None):
         seen = "probes.initializer" if probed else "stages.default.init"
         found.append(Cause("initializer", *_initializers(a, b, distances), evidence=(seen,)))
     for what, probes, describe in (
@@ -51,7 +54,7 @@ def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
         ("loss", ("loss",), described.losses),
         ("layer", ("layer.relu", "layer.softmax", "layer.none", "identity", "training"), described.layers),
     ):
-        evidence = tuple(f"probes.{name}" for name in probes if name in fired)
+        evidence = tuple(f"probes.{name}" for name in probes if name in believed)
         configured = _configured(a, b, what, rounded=precision is not None)
         # In another precision every probe fires: only what is also configured otherwise is a cause of its own.
         if evidence and (precision is None or configured):
@@ -188,7 +191,7 @@ def _shown(value: Plain) -> str:
 
 
 def _initializers(a: Record, b: Record, distances: Distances) -> tuple[str, str]:
-    weights = set(distances.initializer) != {"bias"}
+    weights = {*distances.initializer} - {"draws"} != {"bias"}
     key = "kernel_initializer" if weights else "bias_initializer"
     told = [_option(record.config.get("layer"), key) for record in (a, b)]
     if told[0] != told[1] and None not in told:

@@ -48,13 +48,13 @@ def runner_for(
     Raises:
         TargetError: there is nothing to run there, or it may not be run unasked.
     """
-    if target.kind == "image":
-        from doctor.canary.contained import ImageRunner  # noqa: PLC0415 -- the engine, only where an image is named
+    if target.kind in ("image", "container"):
+        from doctor.canary.contained import SandboxRunner  # noqa: PLC0415 -- the engine, only where one is named
 
-        return ImageRunner(target, environ, inside or Inside(pull="missing"), gpus=gpus)
+        return SandboxRunner(target, environ, inside or Inside(pull="missing"), gpus=gpus)
     if target.kind not in ("host", "python"):
         raise TargetError(
-            f"{target}: the canary runs in an interpreter or an image; run it inside, and compare records"
+            f"{target}: the canary runs in an interpreter, an image or a container; run it inside, and compare records"
         )
     chosen = choose(folder, environ, target.name or python).chosen
     if chosen is None:

@@ -1,7 +1,7 @@
 """Images and containers of an engine: inspected, exported, created and always removed. Nothing is started here.
 
-Every container that kdoctor creates carries the label :data:`LABEL`; the ones that a killed run left behind are removed
-when the next run creates its first.
+Every container and image that kdoctor creates carries the label :data:`LABEL`; the ones that a killed run left behind
+are removed when the next run creates its first.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from doctor.io.engine import Endpoint, EngineError, connect, find_endpoint
 
 LABEL = "kdoctor.run"
 SECONDS = 60.0  # for one answer, or between two pieces of one
+COPY_SECONDS = 900.0  # for the engine to copy what was written in a container
 LEFTOVER_SECONDS = 24 * 3600.0  # how old a container of another host must be to count as left behind
 PIECE = 2 << 20
 MAX_IMAGES = 300
@@ -175,9 +176,7 @@ class Containers:
 
         ``options`` are those of the engine's create call, ``HostConfig`` and its like, by the API's own names.
         """
-        if not self._swept:
-            self._swept = True
-            self.sweep()
+        self._sweep_once()
         platform = options.pop("platform", None)
         body = {
             "Image": image,
@@ -202,6 +201,43 @@ class Containers:
         response = self.api._post_json(self.api._url("/containers/create"), data=body, params=parameters)
         return str(self.api._result(response, True)["Id"])
 
+    @contextlib.contextmanager
+    def copied(self, container: str) -> Iterator[str]:
+        """The id of a new image of a container's files as they are now; removed whatever happens in the block.
+
+        The container is not stopped, paused or changed. What is mounted into it is not in the image.
+
+        Raises:
+            TargetError: the engine does not do it.
+        """
+        self._sweep_once()
+        mark, identifier = _own_mark(), None
+        try:
+            with self._talking(container):
+                parameters = {"container": container, "pause": "0"}
+                body = {"Labels": {LABEL: mark}}  # the engine adds the container's own configuration
+                url = self.api._url("/commit")
+                response = self.api._post_json(url, data=body, params=parameters, timeout=COPY_SECONDS)
+                identifier = str(self.api._result(response, True)["Id"])
+            yield identifier
+        finally:
+            # An interrupted call may have made an image whose id was never heard.
+            for one in [identifier] if identifier is not None else self._labelled_images(mark):
+                self._remove_image(one)
+
+    def _labelled_images(self, mark: str | None = None) -> list[str]:
+        """The ids of the images that carry the label, or this very mark, and were left behind (or are this run's)."""
+        try:
+            rows = self.api.images(filters={"label": LABEL if mark is None else f"{LABEL}={mark}"})
+        except Exception:  # they are removed at the next start
+            return []
+        told = [(str(row.get("Id")), (row.get("Labels") or {}).get(LABEL, ""), row.get("Created")) for row in rows]
+        return [one for one, its, created in told if mark is not None or _left_behind(its, float(created or 0))]
+
+    def _remove_image(self, image: str) -> None:
+        with contextlib.suppress(Exception):  # what is left is removed by its label at the next start
+            self.api.remove_image(image, force=True)
+
     def remove(self, container: str) -> None:
         """Remove a container with its anonymous volumes, running or not; one that is gone is as good."""
         for attempt in range(3):
@@ -214,6 +250,11 @@ class Containers:
                     return
                 time.sleep(0.2)
 
+    def _sweep_once(self) -> None:
+        if not self._swept:
+            self._swept = True
+            self.sweep()
+
     def sweep(self) -> int:
         """Remove what killed runs left behind; how many containers that were."""
         count = 0
@@ -224,6 +265,8 @@ class Containers:
             if _left_behind(mark, float(row.get("Created") or 0)):
                 self.remove(str(row.get("Id")))
                 count += 1
+        for one in self._labelled_images():
+            self._remove_image(one)
         return count
 
     @contextlib.contextmanager

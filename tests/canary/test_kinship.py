@@ -14,7 +14,7 @@ from .records import document, record
 
 
 def test_the_payload_is_the_one_that_was_frozen() -> None:
-    """Changed code: add its hash to its version if records stay identical, else raise PROTOCOL in payload and record."""
+    """Changed code: add its hash to its version if records stay identical, else raise PROTOCOL on both sides."""
     assert source_hash(payload_source()) == ALIKE[PROTOCOL][-1]
 
 

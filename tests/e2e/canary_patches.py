@@ -87,6 +87,23 @@ PATCHES = {
     "loss_two_percent": "after(Loss, 'call', lambda loss: loss * 1.02)",
     "regularizer": "option(Dense, kernel_regularizer='l2')",
     "floatx": "keras.backend.set_floatx('float16')",
+    "scaled_draws": (
+        "kind = keras.initializers.GlorotUniform\n"
+        "draw = kind.__call__\n"
+        "kind.__call__ = lambda self, *given, **more: draw(self, *given, **more) * 1.01"
+    ),
+    "no_bias": "option(Dense, use_bias=False)",
+    "batch_normalization": (
+        "kind, old = keras.Sequential, keras.Sequential.__init__\n"
+        "def init(self, layers=None, **given):\n"
+        "    more = [new for one in layers or () for new in ((one,) if one is layers[-1] or not isinstance(one, Dense)\n"
+        "            else (one, keras.layers.BatchNormalization()))]\n"
+        "    old(self, more, **given)\n"
+        "kind.__init__ = init"
+    ),
+    "seed_without_tensorflow": (
+        "import random, numpy\nkeras.utils.set_random_seed = lambda seed: (random.seed(seed), numpy.random.seed(seed))"
+    ),
     "nan": "after(Dense, 'call', lambda output: output + float('nan'))",
     "no_set_random_seed": "del keras.utils.set_random_seed",
     "crash": "import signal\nos.kill(os.getpid(), signal.SIGILL)",

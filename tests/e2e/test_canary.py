@@ -157,7 +157,12 @@ UNSEEN = [
     ("float16", "default-changed", "precision", "mixed_float16", False),
     ("floatx", "default-changed", "precision", "float16", True),
     ("seed_constant", "seed-ignored", "seed", "different seeds give the same draws", None),
-]
+    ("scaled_draws", "default-changed", "initializer", "glorot_uniform, 1.01 times as wide", False),
+    ("no_bias", "default-changed", "layer", "use_bias=False", False),
+    ("batch_normalization", "default-changed", "layer", "a model of 14 weights, with 32, 32, 32, 32, 64, 64, 64, 64 more",
+     None),
+    ("seed_without_tensorflow", "seed-ignored", "seed", "one seed gives different draws (of TensorFlow)", False),
+]  # fmt: skip
 
 
 def check(told: dict[str, Any], name: str, what: str, to: str | None, drifts: bool | None) -> None:
