@@ -1,7 +1,6 @@
 """Packages that the RUN lines of a Dockerfile install: pip, uv, conda and its kin, apt.
 
-Shell is split by ``shlex`` with its operators (``&&``, ``;``, ``|``, redirections), so that a quoted ``>=`` is a
-version and a bare one a redirection, as in the shell. ``sh -c '…'`` and heredocs are looked into.
+``sh -c '…'``, command substitutions and the heredocs that a shell reads are looked into.
 """
 
 from __future__ import annotations
@@ -14,40 +13,37 @@ from dataclasses import replace
 from doctor.images.dockerfile import Dockerfile
 from doctor.images.dockerfile_lines import Instruction
 from doctor.images.interpolate import ExpansionError, expand_word
-from doctor.project import options, specs
+from doctor.project import options, shell, specs
 from doctor.project.found import Requirement
 
-_LONGEST_SCRIPT = 65536
 _DEEPEST = 3
-_SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", ";;", "|&", "\n"})
-_KEYWORDS = frozenset({"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time", "fi", "done"})
-_PREFIXES = frozenset({"sudo", "env", "exec", "eval", "command", "nice", "nohup", "time", "xargs"})
-_PREFIX_VALUES = frozenset({"-u", "--user", "-g", "--group", "-n"})
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "su"})
 _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*$")
+_PYTHON = re.compile(r"(?:(?:python|pypy)[0-9.]*|py|\$.*)$")
 _PIP = re.compile(r"pip[0-9.]*$")
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
 def parse(dockerfile: Dockerfile, path: str) -> list[Requirement]:
     """The packages that the RUN instructions ask for, each at the first line of its instruction."""
-    values: dict[str, str] = {a.name: a.value for a in dockerfile.arguments if a.value is not None}
-    defaults = dict(values)
-    values = {}
+    defaults: dict[str, str] = {a.name: a.value for a in dockerfile.arguments if a.value is not None}
+    values: dict[str, str] = {}
+    stages: dict[str, dict[str, str]] = {}  # what is known in a stage, by its alias
     found: list[Requirement] = []
     for instruction in dockerfile.instructions:
         inner = instruction.trigger or instruction
         if inner.name == "FROM":
-            values = {}
+            words = [word.text for word in inner.words()]
+            # what a stage sets, the stages that begin with it have too
+            values = dict(stages.get(shell.known("".join(words[:1]), defaults), {}))
+            if len(words) == 3:
+                stages[words[2].lower()] = values
         elif inner.name in ("ARG", "ENV"):
             _remember(inner, values, defaults, dockerfile.escape)
         elif inner.name == "RUN":
             for script in _scripts(inner):
                 found += [
                     replace(requirement, kind="install", end_line=instruction.end_line)
-                    for requirement in _requirements(_known(script, values), path, instruction.line)
+                    for requirement in _requirements(shell.known(script, values), path, instruction.line)
                 ]
     return found
 
@@ -76,28 +72,33 @@ def _scripts(instruction: Instruction) -> Iterator[str]:
         yield shlex.join(words)
         return
     yield instruction.arguments
-    for heredoc in instruction.heredocs:
-        yield heredoc.content
+    if instruction.heredocs and _is_for_a_shell(instruction.arguments):
+        for heredoc in instruction.heredocs:
+            first = heredoc.content.split("\n", 1)[0]
+            if not first.startswith("#!") or any(shell.base(word) in _SHELLS for word in first[2:].split()):
+                yield heredoc.content
 
 
-def _known(script: str, values: Mapping[str, str]) -> str:
-    """The script with the variables replaced whose values the Dockerfile gives."""
-    if "$" not in script:
-        return script
-    return _VARIABLE.sub(lambda m: values.get(m[1] or m[2], m[0])[:_LONGEST_SCRIPT], script)
+def _is_for_a_shell(arguments: str) -> bool:
+    """Whether a shell reads the heredocs of these arguments: there is no command but a shell, or one among several."""
+    commands = [shell.bare(words) for words in shell.commands(arguments)]
+    programs = [shell.base(words[0]) for words in commands if words]
+    return not programs or not _SHELLS.isdisjoint(programs)
 
 
 def _requirements(script: str, path: str, line: int, depth: int = 0) -> Iterator[Requirement]:
-    if depth > _DEEPEST or len(script) > _LONGEST_SCRIPT or not re.search(r"\b(?:install|add|create)\b", script):
+    if depth > _DEEPEST or len(script) > shell.LONGEST_SCRIPT or not re.search(r"\b(?:install|add|create)\b", script):
         return
     # a substitution is a script of its own; what it prints is a word that nobody knows here
     for match in _SUBSTITUTION.finditer(script):
         yield from _requirements(match[1] or match[2] or "", path, line, depth + 1)
-    for command in _commands(_SUBSTITUTION.sub("$_", script)):
-        words = _bare(command)
+    given: dict[str, str] = {}  # by the script itself
+    for command in shell.commands(_SUBSTITUTION.sub("$_", script)):
+        shell.remember_assignments(command, given)
+        words = shell.bare(shell.expanded(command, given))
         if not words:
             continue
-        name = words[0].rsplit("/", 1)[-1]
+        name = shell.base(words[0])
         if name in _SHELLS:
             for at, word in enumerate(words[1:-1], 1):
                 if re.fullmatch(r"-[a-z]*c[a-z]*", word):
@@ -107,73 +108,12 @@ def _requirements(script: str, path: str, line: int, depth: int = 0) -> Iterator
         yield from _installed(name, words[1:], path, line)
 
 
-def _commands(script: str) -> Iterator[list[str]]:
-    """The simple commands of a script: their words, without redirections."""
-    # a backslash before a line end joins lines; other line ends separate commands
-    for text in script.replace("\\\n", " ").split("\n"):
-        words: list[str] = []
-        skip = False
-        for token in _tokens(text):
-            if token in _SEPARATORS:
-                yield words
-                words = []
-            elif token[0] in "<>" and set(token) <= set("<>&"):
-                skip = True
-                if words and words[-1].isdigit():
-                    words.pop()
-            elif skip:
-                skip = False
-            else:
-                words.append(token)
-        yield words
-
-
-def _tokens(text: str) -> list[str]:
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|()<>")
-    lexer.whitespace_split = True
-    lexer.commenters = ""  # in the middle of a word (a URL's #egg=) it is no comment
-    tokens: list[str] = []
-    try:
-        for token in lexer:
-            if token.startswith("#"):
-                break
-            if token:
-                tokens.append(token)
-    except ValueError:  # a quote that is closed on another line, or in a substitution
-        return [word for word in re.split(r"\s+|(&&|\|\||[;|&()])", text) if word]
-    return tokens
-
-
-def _bare(words: list[str]) -> list[str]:
-    """A command without keywords, assignments and what only starts another command."""
-    at = 0
-    while at < len(words):
-        word = words[at]
-        if word in _PREFIXES:
-            at = _past_options(words, at + 1, _PREFIX_VALUES)
-        elif word in _KEYWORDS or _ASSIGNMENT.match(word):
-            at += 1
-        elif word in ("conda", "mamba", "micromamba") and words[at + 1 : at + 2] == ["run"]:
-            at = _past_options(words, at + 2, options.CONDA)
-        elif word == "uv" and words[at + 1 : at + 2] == ["run"]:
-            at = _past_options(words, at + 2, options.PIP)
-        else:
-            break
-    return words[at:]
-
-
-def _past_options(words: list[str], at: int, values: frozenset[str]) -> int:
-    while at < len(words) and words[at].startswith("-"):
-        at += 2 if words[at] in values else 1
-    return at
-
-
 def _installed(name: str, words: list[str], path: str, line: int) -> Iterator[Requirement]:
     if _PYTHON.match(name) and "-m" in words[:4]:
         at = words.index("-m")
         name, words = (words[at + 1] if at + 1 < len(words) else ""), words[at + 2 :]
     if name == "uv" and words:
-        at = _past_options(words, 0, options.PIP)
+        at = shell.past_options(words, 0, options.PIP)
         head, words = words[at : at + 1], words[at + 1 :]
         if head == ["pip"]:
             yield from _pip(words, "install", "uv", path, line)

@@ -163,7 +163,8 @@ def conda_is_exact(rest: str) -> bool:
     if not rest or "*" in rest.split("=", maxsplit=1)[0] or any(c in rest for c in "<>|,!~"):
         return False
     if rest.startswith("=="):
-        return "*" not in rest
+        # the build behind the version chooses among packages of one version
+        return "*" not in re.split(r"[=\s]", rest[2:].strip(), maxsplit=1)[0]
     if rest.startswith("="):
         version, _, build = rest[1:].replace(" ", "=", 1).partition("=")
         return "*" not in version and (bool(build) or bool(_VARIABLE.fullmatch(version) or _CONDA_FULL.match(version)))

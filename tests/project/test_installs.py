@@ -94,3 +94,52 @@ def test_an_unclosed_quote_does_not_hide_the_rest() -> None:
 def test_command_substitutions() -> None:
     """What they print is not known; what they run and what stands beside them is."""
     assert names("RUN pip install $(cat list.txt) numpy `pip install keras`") == ["keras", "numpy"]
+
+
+def test_operators_of_variables() -> None:
+    """A value that a variable's operator adds or leaves out decides, as when the image is built without arguments."""
+    run = 'RUN pip install "tensorflow${V:+==$V}"'
+    assert [row[2] for row in rows("ARG V=\n" + run)] == [False]
+    assert [row[2] for row in rows("ARG V\n" + run)] == [False]
+    assert [row[2] for row in rows("ARG V=2.15.0\n" + run)] == [True]
+    assert rows('RUN pip install "keras==${KERAS:-3.3.*}"')[0][:3] == ("keras", "==3.3.*", False)
+    assert [row[2] for row in rows("RUN pip install keras==${KERAS:-${OTHER:-3.3.3}}")] == [True]
+    assert [row[2] for row in rows("ARG V=v2.15.0\nRUN pip install tensorflow==${V#v}")] == [True]
+    assert names("RUN pip install ${UNCLOSED numpy ${V:-a}")[-1:] != ["a"]
+
+
+def test_variables_of_the_script_itself() -> None:
+    """What the script sets, or goes through in a loop, stands for the words that it is."""
+    assert names('RUN PKGS="numpy scipy" && pip install $PKGS') == ["numpy", "scipy"]
+    assert names("RUN for p in numpy scipy; do pip install $p; done") == ["numpy", "scipy"]
+    assert [row[2] for row in rows("RUN export V=2.15.*; pip install tensorflow==$V")] == [False]
+    assert [row[2] for row in rows("RUN V=$(cat version) && pip install tensorflow==$V")] == [True]
+
+
+def test_a_stage_hands_its_values_on() -> None:
+    """ENV and ARG of a stage are known in a stage that begins with it, and in no other."""
+    base = "FROM a:1 AS base\nENV V=2.15.*\n"
+    run = "RUN pip install tensorflow==$V\n"
+    assert [row[1] for row in rows(base + "FROM base\n" + run)] == ["==2.15.*"]
+    assert [row[1] for row in rows(base + "FROM a:1\n" + run)] == ["==$V"]
+
+
+def test_only_what_a_shell_reads_is_a_script() -> None:
+    """The content of a file that a heredoc writes, and a program in another language, install nothing."""
+    assert names("RUN cat <<EOF > r.txt\npip install keras\nEOF") == []
+    assert names("RUN python3 - <<EOF\npip install keras\nEOF") == []
+    assert names("RUN <<EOF\n#!/usr/bin/env python3\npip install keras\nEOF") == []
+    assert names("RUN <<EOF\n#!/bin/bash -e\npip install keras\nEOF") == ["keras"]
+    assert names("RUN cat <<EOF | bash -x\npip install keras\nEOF") == ["keras"]
+    assert names("RUN <<EOF > log\npip install keras\nEOF") == ["keras"]
+
+
+def test_programs_that_start_others() -> None:
+    """gosu, su-exec and timeout take an argument before the command; an interpreter may be named by a variable."""
+    for run in ("gosu app pip", "timeout -k 5 60 pip", "su-exec app:app pip", "$PYTHON -m pip", "py -m pip", "pip.exe"):
+        assert names(f"RUN {run} install numpy") == ["numpy"], run
+
+
+def test_a_build_behind_an_exact_version_of_conda() -> None:
+    """``==2.15.0=gpu*`` chooses among the builds of one version, ``==2.15.*`` among versions."""
+    assert [row[2] for row in rows("RUN conda install 'tensorflow==2.15.0=gpu*' 'numpy==1.*'")] == [True, False]
