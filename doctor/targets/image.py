@@ -15,6 +15,7 @@ from doctor.images.content.blob import Tell
 from doctor.io.containers import Containers
 from doctor.targets.exported import exported
 from doctor.targets.image_config import Identity, ImageConfig, home_of, of_inspection
+from doctor.targets.layer_cache import LayerCache
 from doctor.targets.overlay import OverlayFileSystem, Redirected, folders_of
 from doctor.targets.remote_image import Connect, open_remote
 from doctor.targets.software import Collected, collected
@@ -94,11 +95,17 @@ def default_platform() -> str:
 
 
 def find(
-    word: str, wanted: str | None, pull: str, engine: Containers | str, connect: Connect | None
+    word: str,
+    wanted: str | None,
+    pull: str,
+    engine: Containers | str,
+    connect: Connect | None,
+    cache: LayerCache | None = None,
 ) -> EngineImage | Source:
     """The image that a word names.
 
-    ``engine`` is one, or why there is none; ``connect`` gives a registry client, None with ``--offline``.
+    ``engine`` is one, or why there is none; ``connect`` gives a registry client, None with ``--offline``; ``cache``:
+    what is known of layers.
 
     Raises:
         TargetError: neither has it for the platform; the text says what each of them said.
@@ -119,7 +126,7 @@ def find(
     if connect is None:
         raise TargetError(f"{word}: {why}, and no registry is asked with --offline")
     try:
-        return open_remote(word, wanted, default_platform(), connect)
+        return open_remote(word, wanted, default_platform(), connect, cache)
     except TargetError as error:
         raise TargetError(f"{error} ({why})") from None
 

@@ -73,12 +73,14 @@ class ImageCache:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
-            self._trim()
+            trim(self.folder, MAX_CACHE)
 
-    def _trim(self) -> None:
-        entries = sorted(((p.stat().st_mtime, p.stat().st_size, p) for p in self.folder.iterdir()), reverse=True)
-        total = 0
-        for _, size, path in entries:
-            total += size
-            if total > MAX_CACHE:
-                path.unlink(missing_ok=True)
+
+def trim(folder: Path, most: int) -> None:
+    """Take away the files of a folder that were used longest ago, until at most so many bytes are left."""
+    entries = sorted(((p.stat().st_mtime, p.stat().st_size, p) for p in folder.iterdir()), reverse=True)
+    total = 0
+    for _, size, path in entries:
+        total += size
+        if total > most:
+            path.unlink(missing_ok=True)

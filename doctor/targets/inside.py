@@ -22,6 +22,7 @@ from doctor.targets.image import EngineImage, Source
 from doctor.targets.image_cache import ImageCache
 from doctor.targets.image_config import section
 from doctor.targets.inside_options import Inside
+from doctor.targets.layer_cache import LayerCache
 from doctor.targets.machine import collect_machine
 from doctor.targets.software import Collected
 from doctor.targets.words import Target
@@ -48,7 +49,8 @@ def look_inside(target: Target, options: Inside, environ: Mapping[str, str] | No
         if target.kind == "container":
             return _of_container(container.find(target.name, engine), target, options, env)
         connect = None if options.offline else partial(_registry, options.plain_http)
-        source = image.find(target.name, options.platform, options.pull, engine, connect)
+        cache = LayerCache(env) if options.cache else None
+        source = image.find(target.name, options.platform, options.pull, engine, connect, cache)
         return _snapshot(target, source, _read(source, options, env), options, env)
 
 

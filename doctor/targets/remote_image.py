@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from doctor.images.reference import InvalidReference, Reference, parse
 from doctor.io.registry.interface import Registry, RegistryError
 from doctor.targets.archive import choose
 from doctor.targets.image_config import Identity, ImageConfig, of_document
+from doctor.targets.layer_cache import LayerCache
 from doctor.targets.layers import LayerFileSystem
 from doctor.targets.stack import Layer, put_together
 
@@ -37,6 +39,7 @@ class RemoteImage:
     size: int
     blobs: tuple[tuple[str, int], ...]
     connect: Connect
+    cache: LayerCache | None = None
 
     def files(self, stack: ExitStack, tell: Tell) -> LayerFileSystem:
         """The image's file system; the packed layers lie in private temporary files as long as ``stack``."""
@@ -46,10 +49,12 @@ class RemoteImage:
                 f"{self.reference.familiar}: {self.size >> 20} MiB to fetch, {free >> 20} MiB free in "
                 f"{tempfile.gettempdir()}: not looked at"
             )
-        layers = [
-            Layer(f"{self.reference.familiar}: layer {digest}", partial(self._fetch, digest, size, stack, tell))
-            for digest, size in self.blobs
-        ]
+        fetched: dict[str, Callable[[], Blob]] = {}
+        layers = []
+        for digest, size in self.blobs:
+            fetch = fetched.setdefault(digest, _Once(partial(self._fetch, digest, size, stack, tell)))
+            remember = (self.cache, digest) if self.cache is not None else None
+            layers.append(Layer(f"{self.reference.familiar}: layer {digest}", fetch, None, remember))
         return put_together(layers, stack)
 
     def _fetch(self, digest: str, size: int, stack: ExitStack, tell: Tell) -> Blob:
@@ -71,8 +76,27 @@ class RemoteImage:
         return FileBlob(file.fileno(), 0, got)
 
 
-def open_remote(word: str, platform: str | None, default_platform: str, connect: Connect) -> RemoteImage:
+class _Once:
+    """A layer that is fetched once, however often an image names it; the others wait for the first."""
+
+    def __init__(self, fetch: Callable[[], Blob]) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._blob: Blob | None = None
+
+    def __call__(self) -> Blob:
+        with self._lock:
+            if self._blob is None:
+                self._blob = self._fetch()
+            return self._blob
+
+
+def open_remote(
+    word: str, platform: str | None, default_platform: str, connect: Connect, cache: LayerCache | None = None
+) -> RemoteImage:
     """The image that a reference names in its registry, for the platform asked for or this machine's.
+
+    ``cache``: layers that are known from other images are not fetched.
 
     Raises:
         TargetError: it is no reference, the registry does not have it or does not answer, or there is none for the
@@ -110,7 +134,7 @@ def open_remote(word: str, platform: str | None, default_platform: str, connect:
     name = f"{reference.name}@{top.descriptor.digest}"
     identity = Identity(reference.familiar, told["digest"], top.descriptor.digest, (name,))
     size = sum(size for _, size in blobs)
-    return RemoteImage(reference, config, identity, f"manifest {digest}", size, blobs, connect)
+    return RemoteImage(reference, config, identity, f"manifest {digest}", size, blobs, connect, cache)
 
 
 def _by_digest(reference: Reference, digest: str) -> Reference:

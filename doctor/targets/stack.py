@@ -15,6 +15,7 @@ from doctor.images.content.blob import Blob, Tell, sha256_of, silent
 from doctor.images.content.inflate import GzipBlob
 from doctor.images.content.tar import Member, members
 from doctor.images.content.wanted import Keep
+from doctor.targets.layer_cache import LayerCache, RememberedLayer
 from doctor.targets.layers import BlobReader, LayerFileSystem
 
 WORKERS = 4
@@ -33,11 +34,15 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that can be had. ``digest``: what its packed bytes must hash to; None where nothing promises that."""
+    """A layer that can be had. ``digest``: what its packed bytes must hash to; None where nothing promises that.
+
+    ``remember``: where what was read of it is kept, and the digest that ``fetch`` has checked.
+    """
 
     name: str
     fetch: Fetch
     digest: str | None = None
+    remember: tuple[LayerCache, str] | None = None
 
 
 def put_together(layers: Sequence[Layer], stack: ExitStack, tell: Tell = silent) -> LayerFileSystem:
@@ -67,6 +72,15 @@ def put_together(layers: Sequence[Layer], stack: ExitStack, tell: Tell = silent)
 
 
 def _index(layer: Layer, stack: ExitStack, keep: Keep, tell: Tell) -> tuple[list[Member], Blob]:
+    if layer.remember is None:
+        return _read(layer, stack, keep, tell)
+    remembered = RememberedLayer(*layer.remember, lambda: _read(layer, stack, keep, tell))
+    found = remembered.index()
+    stack.callback(remembered.keep)
+    return found, remembered
+
+
+def _read(layer: Layer, stack: ExitStack, keep: Keep, tell: Tell) -> tuple[list[Member], Blob]:
     packed = layer.fetch()
     magic = packed.read_at(0, 6)
     for start, kind in _OTHERS.items():
