@@ -28,9 +28,13 @@ def lines(changes: Sequence[Mapping[str, Any]], *, verbose: bool = False) -> lis
     if others:
         listed = ", ".join(sanitize.line(row.get("name") or "") for row in others[:_NAMED])
         listed += ", …" if len(others) > _NAMED else ""
-        what = f"{count(len(others), 'package')} that take{'s' * (len(others) == 1)} no part in computing"
-        out.append(f"  and {what} (-v): {listed}")
+        out.append(f"  and {not_computing(len(others))} (-v): {listed}")
     return out
+
+
+def not_computing(number: int) -> str:
+    """``3 packages that take no part in computing``."""
+    return f"{count(number, 'package')} that take{'s' * (number == 1)} no part in computing"
 
 
 def _side(row: Mapping[str, Any], key: str) -> str:

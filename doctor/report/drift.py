@@ -133,6 +133,12 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def fixed(value: Any, figures: int) -> str:
+    """A number with so many figures behind the point; a dash where it is none."""
+    number = _number(value)
+    return "–" if number is None else f"{number:.{figures}f}"
+
+
 def _signed(value: Any) -> str:
     number = _number(value)
     return "not known" if number is None else f"{number:+.4f}"

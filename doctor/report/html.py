@@ -13,6 +13,7 @@ from doctor import __version__, catalogue
 from doctor.errors import UsageError
 from doctor.model.report import Finding, Report, Severity
 from doctor.report import drift, excerpt, sanitize, totals
+from doctor.report.changes import not_computing
 from doctor.report.context import Context
 from doctor.report.evidence import details
 from doctor.report.place import worst_first
@@ -24,6 +25,15 @@ _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _EXCERPT_WIDTH = 160
 _MAX_TEXT = 600
 _INSTALL = "pip install 'keras-doctor[report]'"
+_FIGURES = {
+    "accuracy": "mean accuracy",
+    "seeds": "seeds",
+    "device": "device",
+    "determinism": "determinism",
+    "final_sha256": "final weights, own start",
+    "pinned_sha256": "final weights, given start",
+    "seconds": "seconds",
+}
 _WORDS = {"fail": "failed", "incomplete": "incomplete", "pass": "passed"}
 
 
@@ -55,6 +65,8 @@ def _values(report: Report, context: Context) -> dict[str, Any]:
     names = {finding.code: finding.name for finding in findings}
     shown = findings[:MAX_FINDINGS]
     drawn, undrawn = _plots(report.drift)
+    skips = totals.skips(report)
+    others = [row for row in report.changes or () if row.get("computes") is False]
     return {
         "report": report,
         "context": context,
@@ -65,11 +77,17 @@ def _values(report: Report, context: Context) -> dict[str, Any]:
         "gate": totals.gate_line(report, context),
         "findings": [_finding(finding, names, report) for finding in shown],
         "findings_left_out": len(findings) - len(shown),
-        "skips": report.skipped[:MAX_SKIPS],
-        "skips_left_out": max(0, len(report.skipped) - MAX_SKIPS),
+        "skips": skips[:MAX_SKIPS],
+        "skips_left_out": max(0, len(skips) - MAX_SKIPS),
+        "meaning": totals.meaning,
+        "changes": report.changes or (),
+        "others": others,
+        "folded": not_computing(len(others)),
+        "canaries": _canaries(report),
+        "short": drift.sentence(report.drift) if report.drift is not None else None,
         "passed": sorted({row.code for row in report.passed}),
         "inapplicable": sorted({row.code for row in report.inapplicable}),
-        "drift": list(drift.facts(report.drift)) if report.drift is not None else [],
+        "drift": [row for row in drift.facts(report.drift) if row[1] != drift.SHORT] if report.drift else [],
         "plots": drawn,
         "undrawn": undrawn,
         "sides": _sides(report),
@@ -83,6 +101,26 @@ def _sides(report: Report) -> tuple[str, str]:
     if len(names) == 1:
         return "what it was held against", names[0]
     return (names[0], names[1]) if names else ("the first", "the second")
+
+
+def _canaries(report: Report) -> list[tuple[str, str, str]]:
+    """What each canary's run came to, side by side; empty where a comparison has not both."""
+    sides = [(report.canary or {}).get(side) for side in ("a", "b")]
+    if not all(isinstance(side, Mapping) for side in sides):
+        return []
+    rows = [(words, *(_figure(side, key) for side in sides)) for key, words in _FIGURES.items()]
+    return [(words, a, b) for words, a, b in rows if a or b]
+
+
+def _figure(side: Any, key: str) -> str:
+    value = side.get(key)
+    if value is None:
+        return ""
+    if key == "accuracy":
+        return f"{drift.fixed(value, 4)} ± {drift.fixed(side.get('accuracy_sd'), 4)} between seeds"
+    if key == "seconds":
+        return drift.fixed(value, 1)
+    return str(value)[:12] if key.endswith("sha256") else str(value)
 
 
 def _plots(found: Mapping[str, Any] | None) -> tuple[list[Plot], str]:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from doctor.errors import UsageError
-from doctor.model.report import Note, Report
+from doctor.model.report import LogRemark, Note, Report, Skip
 from doctor.report import render
 from doctor.report.context import Area, Context
 
@@ -176,3 +176,34 @@ def test_libraries_for_pages_are_imported_by_pages_only() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-2:] == ["[]", "['jinja2']"]
+
+
+def test_the_verdicts_reason_stands_first(compared: Report) -> None:
+    """The sentence that joins accuracy, cause and suspects opens the page, and stands in it once."""
+    page = render("html", compared, Context())
+    assert page.index("accuracy -1.99 %") < page.index("Gate failed") < page.index("<h2>")
+    assert page.count("because Dense") == 1
+
+
+def test_log_lines_and_skips_with_what_they_mean(report: Report) -> None:
+    """Lines that are no findings, with their meaning; skips by what they lack, one row a reason."""
+    rows = tuple(Skip(code, "n", "host", None, "project.images: not known") for code in ("KD401", "KD402"))
+    log = (LogRemark("Could not find <TensorRT>", "TensorRT is optional", True),)
+    page = render("html", msgspec.structs.replace(report, log=log, skipped=rows), Context())
+    assert "<dt>Could not find &lt;TensorRT&gt;</dt>" in page
+    assert "harmless, TensorRT is optional" in page
+    assert "<td>KD401 KD402</td><td>project.images: not known</td>" in page
+
+
+def test_packages_that_do_not_compute_are_folded_and_canaries_side_by_side(compared: Report) -> None:
+    """What matters is in the open table; both runs' figures stand beside each other."""
+    other = {"what": "package", "name": "rich", "a": None, "b": "15.0", "computes": False}
+    side = {"accuracy": 0.932, "accuracy_sd": 0.0097, "seeds": 16, "final_sha256": "e946de7d75032972ff60"}
+    changed = msgspec.structs.replace(
+        compared, changes=(*(compared.changes or ()), other), canary={"a": side, "b": {**side, "accuracy": 0.9091}}
+    )
+    page = render("html", changed, Context())
+    assert "<summary>1 package that takes no part in computing</summary>" in page
+    assert page.index("<td>rich</td>") > page.index("<summary>1 package")
+    assert "<td>0.9320 ± 0.0097 between seeds</td><td>0.9091 ± 0.0097 between seeds</td>" in page
+    assert "<td>e946de7d7503</td>" in page
