@@ -96,8 +96,10 @@ PATCHES = {
     "batch_normalization": (
         "kind, old = keras.Sequential, keras.Sequential.__init__\n"
         "def init(self, layers=None, **given):\n"
-        "    more = [new for one in layers or () for new in ((one,) if one is layers[-1] or not isinstance(one, Dense)\n"
-        "            else (one, keras.layers.BatchNormalization()))]\n"
+        "    more = []\n"
+        "    for one in layers or ():\n"
+        "        inner = isinstance(one, Dense) and one is not layers[-1]\n"
+        "        more += [one, keras.layers.BatchNormalization()] if inner else [one]\n"
         "    old(self, more, **given)\n"
         "kind.__init__ = init"
     ),

@@ -140,6 +140,7 @@ NAMED = [  # patch, class, cause, to, whether accuracy drifts
     ("seed_random", "seed-ignored", "seed", "one seed gives different draws", None),
     ("extra_activation", "default-changed", "layer", None, True),
 ]
+BESIDE = "32, 32, 32, 32, 64, 64, 64, 64"  # scale, offset, mean and variance after each hidden layer
 UNSEEN = [
     ("glorot_normal", "default-changed", "initializer", "glorot_normal", None),
     ("narrow_uniform_anew", "default-changed", "initializer", None, None),
@@ -159,10 +160,9 @@ UNSEEN = [
     ("seed_constant", "seed-ignored", "seed", "different seeds give the same draws", None),
     ("scaled_draws", "default-changed", "initializer", "glorot_uniform, 1.01 times as wide", False),
     ("no_bias", "default-changed", "layer", "use_bias=False", False),
-    ("batch_normalization", "default-changed", "layer", "a model of 14 weights, with 32, 32, 32, 32, 64, 64, 64, 64 more",
-     None),
+    ("batch_normalization", "default-changed", "layer", f"a model of 14 weights, with {BESIDE} more", None),
     ("seed_without_tensorflow", "seed-ignored", "seed", "one seed gives different draws (of TensorFlow)", False),
-]  # fmt: skip
+]
 
 
 def check(told: dict[str, Any], name: str, what: str, to: str | None, drifts: bool | None) -> None:
