@@ -35,6 +35,12 @@ def version_to_pin(case: Case, row: dict[str, Any]) -> tuple[str | None, str]:
     return None, ""
 
 
+def pinned_or(case: Case, row: dict[str, Any], name: str, specifier: str) -> str:
+    """The specifier, as narrow as it can be: one version, where something tells which."""
+    found, _ = version_to_pin(case, {**row, "name": name, "specifier": specifier})
+    return f"=={found}" if found else specifier
+
+
 def _candidates(case: Case, row: dict[str, Any], name: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for lock in known(case.project.lock_files) or ():
@@ -75,16 +81,27 @@ def _holds(case: Case, row: dict[str, Any]) -> bool:
 
 
 def _allowed(row: dict[str, Any], found: str) -> bool:
-    """Whether the request itself allows the version; one that is written in no common language (``^2.15``) is not held
-    against it where the version begins as it does."""
+    """Whether the request itself allows the version."""
     asked = str(row.get("specifier") or "")
     if not asked:
         return True
     try:
-        return SpecifierSet(asked).contains(found, prereleases=True)
+        return SpecifierSet(_as_specifier(asked)).contains(found, prereleases=True)
     except InvalidSpecifier:
-        start = re.match(r"[\^~=\s]*(\d+(?:\.\d+)?)", asked)
-        return start is not None and (found + ".").startswith(start[1] + ".")
+        return False
+
+
+def _as_specifier(asked: str) -> str:
+    """``^2.15`` of Poetry, ``=1.26`` and ``1.26.*`` of conda as a specifier; anything else as it is."""
+    match = re.fullmatch(r"\s*(\^|~|=)?\s*(\d+(?:\.\d+)*)(?:\.\*)?", asked)
+    if match is None:
+        return asked
+    sign, parts = match[1], match[2].split(".")
+    if sign == "^":
+        changing = next((i for i, part in enumerate(parts) if part != "0"), len(parts) - 1)
+        above = [*parts[:changing], str(int(parts[changing]) + 1)]
+        return f">={match[2]},<{'.'.join(above)}"
+    return f"=={'.'.join(parts[:2] if sign == '~' else parts)}.*"
 
 
 def _works(case: Case, name: str, found: str) -> bool:

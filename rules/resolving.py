@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from doctor.model.facts import applies, need
+from doctor.model.facts import applies, known, need
 from doctor.model.report import Change
 from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .fitting import unavailable_pin
+from .pinning import pinned_or
 from .proof import evidence
 from .requested import candidates_of, is_met, pythons_for, shown
 from .requirements import Asked
@@ -78,8 +80,25 @@ def _unresolvable(case: Case, wanted: Asked, why: str, *, fix: str = "", instead
         location=wanted.location,
         likely=0.9,
         thing=wanted.name,
-        change=Change("requirement", wanted.name, instead, "what can be installed instead") if instead else UNSET,
+        change=_instead(case, wanted, instead),
     )
+
+
+def _instead(case: Case, wanted: Asked, instead: str) -> Change | UnsetType:
+    """The requirement in place of one that cannot be installed, with a version where something tells one."""
+    requirement = reqs.parse(instead)
+    if requirement is None:
+        return UNSET
+    name, specifier = canonicalize_name(requirement.name), str(requirement.specifier)
+    full = instead if specifier else instead + pinned_or(case, _row(case, wanted), name, "")
+    return Change("requirement", wanted.name, full, "what can be installed instead")
+
+
+def _row(case: Case, wanted: Asked) -> dict[str, Any]:
+    """The row of ``project.requirements`` that a request comes from; nothing where it comes from no file."""
+    place, rows = wanted.location, known(case.project.requirements) or ()
+    found = (r for r in rows if place and (r.get("path"), r.get("line")) == (place.path, place.line))
+    return next((row for row in found if row.get("name") == wanted.name), {})
 
 
 def _gone(case: Case, wanted: Asked, python: str | None) -> Unresolvable | None:
@@ -210,9 +229,7 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
                 location=(other if declared else second).location,
                 likely=0.9,
                 thing=f"{first.name},{second.name}",
-                change=Change("requirement", other.name, str(declared.specifier), f"what {declared.of} requires")
-                if declared
-                else UNSET,
+                change=_bounded(case, other, declared) if declared else UNSET,
             )
 
 
@@ -238,6 +255,11 @@ class _Declared(msgspec.Struct, frozen=True):
 
     of: str
     specifier: SpecifierSet
+
+
+def _bounded(case: Case, other: Asked, declared: _Declared) -> Change:
+    specifier = pinned_or(case, _row(case, other), other.name, str(declared.specifier))
+    return Change("requirement", other.name, specifier, f"what {declared.of} requires")
 
 
 def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> tuple[str | None, _Declared | None]:

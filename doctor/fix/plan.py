@@ -18,7 +18,7 @@ from doctor.fix.proof import Project
 from doctor.fix.text import Placed, Text, load
 from doctor.fix.write import write
 from doctor.model.facts import known
-from doctor.model.report import Change, FileFix, Finding, Fix, Fixes, Location
+from doctor.model.report import Change, FileFix, Finding, Fix, Fixes, Location, Severity
 from doctor.pin.plan import applied
 from doctor.pin.spots import Edit
 
@@ -76,7 +76,7 @@ class Plan:
 def plan(folder: Path, findings: Iterable[Finding], case: Case, build_args: Mapping[str, str]) -> Plan:
     """The plan for these findings, of which those that a file of ``folder`` can mend become edits.
 
-    Of two edits of one line the first stands: findings come in the order in which a person should deal with them.
+    Of two edits of one place the first stands: findings come in the order in which a person should deal with them.
     """
     return _Planning(folder, case, build_args).run(list(findings))
 
@@ -91,14 +91,13 @@ class _Planning:
 
     def run(self, findings: Sequence[Finding]) -> Plan:
         steps: list[_Step] = []
-        lines: dict[tuple[str, int], _Step] = {}
         for finding in findings:
             if isinstance(change := finding.change, Change):
                 for path, placed in self._placed(finding, change):
                     if isinstance(placed, str) or path is None:
                         self._refuse(finding, path, placed if isinstance(placed, str) else environment.NOWHERE)
                     else:
-                        self._add(_Step(finding, change, path, placed), steps, lines)
+                        self._add(_Step(finding, change, path, placed), steps)
             command = command_of(finding)
             if command is not None and not _is_edited(finding, steps):
                 row = _row(finding, "command", MANUAL, NOT_RUN, command=command)
@@ -167,27 +166,23 @@ class _Planning:
         line = finding.location.line if finding.location and finding.location.path == path else None
         self._plan.rows.append(_row(finding, "edit", MANUAL, why, path, line))
 
-    def _add(self, step: _Step, steps: list[_Step], lines: dict[tuple[str, int], _Step]) -> None:
-        """Take a step, unless another one's edit stands on a line of it already."""
-        file = self._texts[step.path]
-        taken = [] if isinstance(file, str) else [(step.path, n) for n in _lines(file, step.edits)]
-        other = next((lines[key] for key in taken if key in lines), None)
-        if other is not None and other.edits != step.edits:
-            self._refuse(
-                step.finding, step.path, f"the fix of {other.finding.code} changes the same line: run it again"
-            )
-            return
-        lines.update(dict.fromkeys(taken, step))
-        steps.append(step)
+    def _add(self, step: _Step, steps: list[_Step]) -> None:
+        """Take a step, unless it wants a place that another one has."""
+        other = next((one for one in steps if one.path == step.path and _collide(one.edits, step.edits)), None)
+        if other is None:
+            steps.append(step)
+        else:
+            why = f"the fix of {other.finding.code} changes the same words: run it again"
+            self._refuse(step.finding, step.path, why)
 
     def _keep(self, steps: list[_Step]) -> None:
         """The steps that hold: all at once, else one by one."""
         project = Project(self._folder, self._case, self._build_args)
-        kept = steps if self._holds(project, steps) else []
+        kept = steps if self._holds(project, [], steps) else []
         if not kept:
             for step in steps[:MOST_SINGLE]:
                 same = [other for other in steps if other.path == step.path and other.edits == step.edits]
-                if step not in kept and self._holds(project, [*kept, *same]):
+                if step not in kept and self._holds(project, kept, same):
                     kept += same
         for step in steps:
             file = self._texts[step.path]
@@ -201,10 +196,12 @@ class _Planning:
             if isinstance(before, Text):
                 self._plan.files[path] = (before, text)
 
-    def _holds(self, project: Project, steps: list[_Step]) -> bool:
-        proven = [step for step in steps if step.change.kind != "digest"]
+    def _holds(self, project: Project, kept: list[_Step], more: list[_Step]) -> bool:
+        """Whether with more steps the rules say less."""
+        proven = [step for step in more if step.change.kind != "digest"]
         mended = Counter(step.finding.fingerprint for step in proven if step.change.mends)
-        return not proven or project.better(self._edited(steps), mended)
+        weight = min((_weight(step.finding) for step in proven), default=0)
+        return not proven or project.better(self._edited(kept), self._edited([*kept, *more]), mended, weight)
 
     def _edited(self, steps: list[_Step]) -> dict[str, str]:
         edits: dict[str, dict[Edit, None]] = {}
@@ -231,8 +228,13 @@ def _is_edited(finding: Finding, steps: list[_Step]) -> bool:
     return any(step.finding is finding and step.change.mends for step in steps)
 
 
-def _lines(file: Text, edits: tuple[Edit, ...]) -> set[int]:
-    return {n for r in file.replacements(edits) for n in range(r.line, max(r.line, r.end_line) + 1)}
+def _collide(some: tuple[Edit, ...], others: tuple[Edit, ...]) -> bool:
+    """Whether two edits touch each other, and are not the same."""
+    return any(a != b and a.start <= b.end and b.start <= a.end for a in some for b in others)
+
+
+def _weight(finding: Finding) -> int:
+    return (finding.severity or Severity.INFO).weight
 
 
 def _allows(row: dict[str, Any], version: str) -> bool:

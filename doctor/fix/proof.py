@@ -14,6 +14,7 @@ from doctor import catalogue
 from doctor.case import Case
 from doctor.engine import judge
 from doctor.model.facts import known
+from doctor.model.report import Severity
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot
 
@@ -21,6 +22,10 @@ from doctor.model.wire import decode_snapshot
 # Those on hashes and lock files speak of files as a whole: a pin without a hash is better than no pin.
 _FAMILIES = ("KD3", "KD6", "KD7", "KD9")
 _LEFT_OUT = ("KD602", "KD603")
+
+
+# How often each finding is there: by fingerprint and weight.
+State = Counter[tuple[str, int]]
 
 
 def renewed(snapshot: Snapshot, section: dict[str, Any]) -> Snapshot:
@@ -40,20 +45,31 @@ class Project:
     folder: Path
     case: Case
     build_args: Mapping[str, str]
-    _before: Counter[str] = field(default_factory=Counter)
-    _looked: bool = False
+    _seen: dict[tuple[tuple[str, str], ...], State] = field(default_factory=dict)
 
-    def better(self, texts: Mapping[str, str], mended: Counter[str]) -> bool:
-        """Whether with these texts every mended fingerprint is gone as often as it should, and none is new."""
-        if not self._looked:
-            self._before, self._looked = self._judge({}), True
-        after = self._judge(texts)
-        gone = all(after[one] <= self._before[one] - count for one, count in mended.items())
-        return gone and all(count <= self._before[one] for one, count in after.items())
+    def better(self, before: Mapping[str, str], after: Mapping[str, str], mended: Counter[str], weight: int) -> bool:
+        """Whether with the texts ``after`` every mended fingerprint is gone as often as it should, and none is new.
 
-    def _judge(self, texts: Mapping[str, str]) -> Counter[str]:
+        What weighs less than what is mended may be new: a request that can be installed, and is not exact yet.
+        """
+        old, new = self._judge(before), self._judge(after)
+        gone = all(_count(new, one) <= _count(old, one) - count for one, count in mended.items())
+        return gone and all(count <= old[key] or key[1] < weight for key, count in new.items())
+
+    def _judge(self, texts: Mapping[str, str]) -> State:
+        key = tuple(sorted(texts.items()))
+        if key not in self._seen:
+            self._seen[key] = self._look(texts)
+        return self._seen[key]
+
+    def _look(self, texts: Mapping[str, str]) -> State:
         from doctor.project import collect_project  # noqa: PLC0415 (only where something is to be mended)
 
         case = Case(renewed(self.case.snapshot, collect_project(self.folder, self.build_args, texts)))
         rules = [r for r in catalogue.rules() if r.code.startswith(_FAMILIES) and r.code not in _LEFT_OUT]
-        return Counter(one.fingerprint for one in judge(case, rules).findings)
+        findings = judge(case, rules).findings
+        return Counter((one.fingerprint, (one.severity or Severity.INFO).weight) for one in findings)
+
+
+def _count(state: State, fingerprint: str) -> int:
+    return sum(count for key, count in state.items() if key[0] == fingerprint)
