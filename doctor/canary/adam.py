@@ -106,8 +106,11 @@ def _epsilon(measured: list[list[float]]) -> tuple[str, str] | None:
     if moved <= 0:
         return None
     found = (usual.rate * GRADIENTS[0] / moved - GRADIENTS[0]) * math.sqrt(1.0 - usual.beta_2)
-    fits = found > 0 and _fits(Adam(epsilon=found), measured)
-    return _told("epsilon", usual.epsilon, found) if fits else None
+    if found <= 0 or not _fits(Adam(epsilon=found), measured):
+        return None
+    before, after = _told("epsilon", usual.epsilon, found)
+    # Adam cannot tell the two apart.
+    return before, f"{after}, or gradients {usual.epsilon / found:.4g} times as large"
 
 
 def _late(measured: list[list[float]]) -> tuple[str, str] | None:

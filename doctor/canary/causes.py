@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from doctor.canary import described
-from doctor.canary.canonical import Plain, changes, snake
+from doctor.canary.canonical import Plain, canonical, changes, snake
 from doctor.canary.distance import KURTOSIS_THRESHOLD, PROBE_THRESHOLDS, STAGE_THRESHOLDS, Distances
 from doctor.canary.draws import kept_to
 from doctor.canary.record import InitializerProbe, Record
@@ -171,7 +171,8 @@ def _configured(a: Record, b: Record, what: str, rounded: bool = False) -> tuple
         classes = a.config.get("optimizer_class"), b.config.get("optimizer_class")
         if classes[0] != classes[1] and None not in classes:
             # What only one of two classes has says nothing that the name does not.
-            found = {key: values for key, values in found.items() if None not in values}
+            both = canonical(a.config.get(what)).keys() & canonical(b.config.get(what)).keys()
+            found = {key: values for key, values in found.items() if key in both}
             found = {"class": (str(classes[0]), str(classes[1])), **found}
     if not found:
         return None

@@ -34,8 +34,8 @@ def test_the_documented_adam_is_known() -> None:
     [
         (Adam(rate=2e-3), "learning_rate=0.001", "learning_rate=0.002"),
         (Adam(rate=1.001e-3), "learning_rate=0.001", "learning_rate=0.001001"),
-        (Adam(epsilon=1e-8), "epsilon=1e-07", "epsilon=1e-08"),
-        (Adam(epsilon=1e-3), "epsilon=1e-07", "epsilon=0.001"),
+        (Adam(epsilon=1e-8), "epsilon=1e-07", "epsilon=1e-08, or gradients 10 times as large"),
+        (Adam(epsilon=1e-3), "epsilon=1e-07", "epsilon=0.001, or gradients 0.0001 times as large"),
         (Adam(late_rate=1e-4), "learning_rate=0.001 after 1000 steps", "learning_rate=0.0001 after 1000 steps"),
         *[(Adam(form=form), "Adam as documented", f"Adam: {form}") for form in FORMS],
     ],
