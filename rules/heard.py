@@ -180,19 +180,19 @@ def _explained_by_facts(case: Case, signal: Signal, rules: dict[str, Rule]) -> b
 def _holds(case: Case, code: str, signal: Signal, rules: dict[str, Rule]) -> bool:
     """Whether the facts leave room for this rule, or the message is stronger than they are."""
     ended, stands = _verdict(case, rules[code]).ended, signal.meaning.stands
-    if stands < 2 and not _fits_here(case, code):
+    if stands < 2 and not _fits_here(case, code, signal):
         return False
     if ended is None:
         return stands >= 2
     return stands >= 1 or not isinstance(ended, Inapplicable) or not rules[code].judges(Case)
 
 
-def _fits_here(case: Case, code: str) -> bool:
+def _fits_here(case: Case, code: str, signal: Signal) -> bool:
     """Rules that speak of a place: nothing is said of WSL or of a container where nothing tells that this is one."""
     if code == "KD105":
         return bool(known(case.machine.wsl))
     if code == "KD501":
-        return in_container(case)
+        return signal.meaning.inside or in_container(case)
     return True
 
 

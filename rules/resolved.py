@@ -18,23 +18,28 @@ from .tables.messages import Message, Said
 from .tables.versions import major, numbers
 
 _DRIVER = ("KD501", "KD105", "KD101")
-_CUDA_WORDS = re.compile(r"cublas|cudnn|cusparse|cusolver|cufft|cudart|nvjitlink|libnccl|nvrtc", re.IGNORECASE)
+_CUDA_WORDS = re.compile(r"cublas|cudnn|cusparse|cusolver|cufft|cudart|nvjitlink|nccl|nvrtc", re.IGNORECASE)
 _TENSORFLOW_WORDS = re.compile(
     r"tensorflow|_ZNK?\d+(?:tsl|xla|tensorflow)|_ZNK?3(?:tsl|xla)|_ZNK?4absl|_ops\.so|metal|\bTF_|TfLite", re.IGNORECASE
 )
 _CONFLICTS = {"keras": "KD307", "numpy": "KD305", "protobuf": "KD306"}
+_ADDON_FILE = re.compile(r"tensorflow_(?:text|io|addons|decision_forests|quantum|metal)[\\/]", re.IGNORECASE)
 _ADDONS = re.compile(r"^(?:tensorflow|tf)[-_](?!cpu|gpu|intel|macos|keras)")
 _TENSORFLOW = re.compile(r"^(?:tensorflow|tf-nightly|intel-tensorflow)(?:-(?:cpu|gpu|intel|macos|cpu-aws))?$")
 _NEW_CAPABILITY = (8, 9)
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """What a message comes to: the rules that it may point to, and what its row says otherwise."""
+    """What a message comes to: the rules that it may point to, and what its row says otherwise.
+
+    ``inside``: the message itself shows that the software runs in a container.
+    """
 
     codes: tuple[str, ...]
     stands: int
     thing: str = ""
     words: dict[str, str] = {}
+    inside: bool = False
 
 
 Resolver = Callable[[Case, Said, Message], "Meaning | None"]
@@ -54,7 +59,7 @@ def _library(case: Case, said: Said, row: Message) -> Meaning | None:
     kind = library_of_soname(name)
     if low.startswith(("libcuda.", "nvcuda.", "libnvidia-ml.", "nvml.")):
         return Meaning((*_DRIVER, "KD201"), 0, "libcuda")
-    if low.startswith("libtensorflow"):
+    if low.startswith("libtensorflow") or _ADDON_FILE.search(said.line):
         return Meaning(("KD308",), 1, name)
     cudnn = low.startswith(("libcudnn", "cudnn"))
     if kind is None and not cudnn and not low.startswith(("zlibwapi", "libcu", "libnv", "libnccl")):
@@ -190,9 +195,16 @@ def _image(case: Case, said: Said, row: Message) -> Meaning | None:
     return Meaning(codes, row.stands, "image", {"for_image": f" ({reference})" if reference else ""})
 
 
+def _reference(case: Case, said: Said, row: Message) -> Meaning | None:
+    """A name that is no image's."""
+    image = said.groups.get("image", "").strip("\"'")
+    return Meaning(row.codes, row.stands, "image", {"for_image": f" ({image})" if image else ""})
+
+
 def _in_container(case: Case, said: Said, row: Message) -> Meaning | None:
     """A banner that only containers print."""
-    return Meaning(("KD105", "KD501", "KD101") if known(case.machine.wsl) else ("KD501", "KD101"), 1, row.id)
+    codes = ("KD105", "KD501", "KD101") if known(case.machine.wsl) else ("KD501", "KD101")
+    return Meaning(codes, 1, row.id, inside=True)
 
 
 def _container(case: Case) -> bool:
@@ -217,5 +229,6 @@ _RESOLVERS: dict[str, Resolver] = {
     "conflict": _conflict,
     "symbol": _symbol,
     "image": _image,
+    "reference": _reference,
     "in_container": _in_container,
 }

@@ -81,6 +81,11 @@ def messages() -> tuple[Message, ...]:
     return load(_Messages, "log_messages").messages
 
 
+def sources() -> dict[str, str]:
+    """What the keys of the rows' ``source`` mean: where the wording was found, or that it was only quoted."""
+    return load(_Messages, "log_messages").sources
+
+
 @functools.cache
 def anchors() -> tuple[str, ...]:
     """Texts in lower case without digits, beginning at a word; every line that the table knows holds one of them."""

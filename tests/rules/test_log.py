@@ -27,6 +27,7 @@ resolved = importlib.import_module("doctor.rules.resolved")
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1].parent / "shared" / "benchmark"
 LINES = [tuple(row.split("\t", 1)) for row in (HERE / "log_lines.tsv").read_text("utf-8").splitlines()]
+EXAMPLES = [tuple(row.split("\t", 1)) for row in (HERE / "log_examples.tsv").read_text("utf-8").splitlines()]
 NO_DEVICE = "failed call to cuInit: CUDA_ERROR_NO_DEVICE: no CUDA-capable device is detected"
 NO_CUDART = "I tsl/cuda/cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will not be used."
 NO_LIBCUDA = "Could not load dynamic library 'libcuda.so.1'; dlerror: libcuda.so.1: cannot open shared object file"
@@ -67,8 +68,26 @@ def test_the_reader_keeps_what_the_table_knows(expected: str, line: str) -> None
         assert logs._relevant()(line.encode()), line
 
 
+@pytest.mark.parametrize(("row", "line"), EXAMPLES)
+def test_each_row_takes_its_own_messages_and_no_other_s(row: str, line: str) -> None:
+    """An example of a row is told by that row, whatever stands before it, and the reader keeps it."""
+    text = messages.said(line)
+    assert text is not None
+    assert text.row.id == row
+    assert logs._relevant()(line.encode())
+
+
 class TestTable:
     """The table of messages."""
+
+    def test_every_row_has_an_example_and_says_where_its_words_were_found(self) -> None:
+        """No row without a line that it takes, none without a source that the table explains."""
+        rows = (*messages.remarks(), *messages.messages())
+        assert {row.id for row in rows} == {row for row, _ in EXAMPLES}
+        sources = messages.sources()
+        for row in rows:
+            assert row.source, row.id
+            assert all(sources[key] for key in row.source), row.id
 
     def test_every_row_can_be_used(self) -> None:
         """Patterns compile, ids are unique, anchors are as the reader needs them, every code has advice and a rule."""
@@ -258,6 +277,19 @@ class TestOutcomes:
         assert rule.judges(Case)
         assert compute("KD703", host()).inapplicable
         assert compute("KD703", log("A deterministic GPU implementation of X is not currently available.")).findings
+
+    @pytest.mark.parametrize("row", [row.id for row in messages.remarks() if row.harmless])
+    def test_harmless_lines_are_said_to_be_harmless(self, row: str) -> None:
+        """Of each of them: no finding, and a remark that tells why."""
+        for line in (line for name, line in EXAMPLES if name == row):
+            assert not diagnose(log(line)).findings
+            assert [text.row.id for text in heard.remarks([line])] == [row]
+
+    def test_a_banner_of_containers_tells_that_it_is_one(self) -> None:
+        """NVIDIA's images print it, so the software runs in a container; what was not passed is the GPU."""
+        assert codes(log("WARNING: The NVIDIA Driver was not detected.  GPU functionality will not be available."))[
+            0
+        ] == ("KD501")
 
     def test_remarks_are_told_once(self) -> None:
         """Harmless lines with their meaning; memory that ran out is no fault of the set-up, and not harmless."""
