@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from doctor import catalogue
-from doctor.model.report import Confidence, Finding, Report, Severity
+from doctor.model.report import Confidence, Finding, Fixes, Replacement, Report, Severity
 from doctor.report import drift, sanitize, totals, verdicts
 from doctor.report import json as plain
 from doctor.report.context import Context
@@ -161,6 +161,7 @@ def _result(
             "primaryLocationLineHash": f"{identity[:16]}:1",
             "kdoctorFingerprint/v1": finding.fingerprint or finding.identity(),
         },
+        **_fixes(finding, report),
         "rank": round(100 * min(1.0, max(0.0, finding.likely)), 1),
         "properties": {
             "subject": sanitize.line(subject),
@@ -170,6 +171,35 @@ def _result(
             "causedBy": list(finding.caused_by),
             **more,
         },
+    }
+
+
+def _fixes(finding: Finding, report: Report) -> dict[str, Any]:
+    """The edits that would mend the finding, where they were asked for and are not made yet."""
+    offered = report.fixes.rows if isinstance(report.fixes, Fixes) else ()
+    changes = [
+        {
+            "artifactLocation": {"uri": _uri(row.path), "uriBaseId": _BASE},
+            "replacements": [_replacement(one) for one in row.replacements],
+        }
+        for row in offered
+        if row.fingerprint == finding.fingerprint and row.path and row.replacements and not row.written
+    ]
+    if not changes:
+        return {}
+    text = f"{finding.name}: {finding.fix}" if finding.fix else finding.name
+    return {"fixes": [{"description": {"text": _message(text)}, "artifactChanges": changes}]}
+
+
+def _replacement(one: Replacement) -> dict[str, Any]:
+    return {
+        "deletedRegion": {
+            "startLine": one.line,
+            "startColumn": one.column,
+            "endLine": one.end_line,
+            "endColumn": one.end_column,
+        },
+        "insertedContent": {"text": one.text},
     }
 
 

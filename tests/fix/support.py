@@ -59,7 +59,7 @@ class Project:
     def findings(self, *codes: str) -> list[Finding]:
         """What the rules say of the folder as it is now; only these codes, where any is named."""
         outcome = judge(self.case(), catalogue.rules())
-        assert not outcome.failures
+        assert not outcome.failures, outcome.failures
         return [finding for finding in outcome.findings if not codes or finding.code in codes]
 
     def plan(self, *codes: str) -> Plan:
