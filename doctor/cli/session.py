@@ -15,9 +15,10 @@ import msgspec
 from doctor import baseline, catalogue, gate, logs, requirements, suppression
 from doctor.case import CanaryRun, Case
 from doctor.cli.options import Flags, leave
+from doctor.cli.recording import keep
 from doctor.diagnosis import machine_name
 from doctor.engine import Outcome, judge, without_project
-from doctor.errors import DoctorError
+from doctor.errors import UsageError
 from doctor.io.files import write_atomically
 from doctor.model.report import Finding, Fixes, MachineRow, Note, Report
 from doctor.model.snapshot import Snapshot
@@ -174,25 +175,13 @@ class Session:
         return known_place(self.settings, os.environ)
 
     def _record(self, report: Report, cases: Sequence[Case]) -> None:
-        """Keep the run in the history; that this fails is said, and changes no verdict."""
-        from doctor.report.sanitize import line
-
-        try:
-            from doctor.store.place import check_library, find_place
-
-            check_library()
+        def write(place: Place) -> Sequence[int]:
             from doctor.store.recording import record_report
 
-            place = find_place(self.settings, os.environ)
             snapshots = [case.snapshot for case in cases]
-            runs = record_report(place, self.command, report, snapshots, self.canaries, self.settings.tag)
-        except Exception as error:
-            reason = str(error) if isinstance(error, DoctorError) else f"{type(error).__name__}: {error}"
-            print("kdoctor: not recorded: " + line(reason, 600), file=sys.stderr)  # noqa: T201
-            return
-        if not self.settings.quiet:
-            said = ", ".join(map(str, runs))
-            print(f"kdoctor: recorded as run {said} in {line(place, 300)}", file=sys.stderr)  # noqa: T201
+            return record_report(place, self.command, report, snapshots, self.canaries, self.settings.tag)
+
+        keep(self.settings, write)
 
     def _write(self, report: Report, head: Sequence[Area], places: Anchors) -> None:
         for item in self.settings.format:
@@ -216,7 +205,18 @@ class Session:
 
 
 def emit(text: str) -> None:
-    """Write to stdout in its own encoding; what that cannot show is escaped, never an error."""
+    """Write to stdout in its own encoding; what that cannot show is escaped, never an error.
+
+    A reader that has gone away (``kdoctor gate | head``) wants no more, and changes no exit code.
+
+    Raises:
+        UsageError: the output cannot be written, as on a full disk.
+    """
     encoding = sys.stdout.encoding or "ascii"
-    sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered must not fail again
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"standard output: cannot be written: {error.strerror or error}") from None

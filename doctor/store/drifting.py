@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from doctor.canary.accuracy import TOLERANCE
@@ -16,54 +16,11 @@ from doctor.store import tables
 from doctor.store.entry import bare_name
 from doctor.store.opening import Store
 from doctor.store.reading import Filter, Row, conditions, load_record_of, load_run, load_snapshot_of
+from doctor.store.steps import Point, Series, Step
 
+_MOST_MOVES = 5
 _IMAGES = ("image", "container", "archive")
 _OF_RUN = ("model", "optimizer", "device", "data_sha256", "weights_path")
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One run in a series: only what finding a step needs."""
-
-    id: int
-    ran_at: Any
-    accuracy: float
-    accepted: bool
-    environment_id: int
-    comparable: tuple[Any, ...]
-
-
-class Series(msgspec.Struct, frozen=True):
-    """Runs that are held against each other, in order of time: one kind, subject, model, device and (mostly) host."""
-
-    key: tuple[Any, ...]
-    points: tuple[Point, ...]
-
-    @property
-    def name(self) -> str:
-        """The series for a person."""
-        kind, subject, model, host, device = self.key
-        what = f"training {model}" if kind == "training" else f"canary {subject}"
-        return what + (f" ({device})" if device else "") + (f" on {host}" if host else "")
-
-
-class Step(msgspec.Struct, frozen=True):
-    """A drift: the first run beyond tolerance, the run before, and the run that set the level.
-
-    ``lasted``: how many runs in a row, this one included, stayed beyond. ``ended``: a later run was not, or somebody
-    accepted this one or a later one.
-    """
-
-    series: Series
-    level: Point
-    before: Point
-    after: Point
-    lasted: int
-    ended: bool = False
-
-    @property
-    def difference(self) -> float:
-        """Accuracy of the first run beyond, minus the level's."""
-        return self.after.accuracy - self.level.accuracy
 
 
 def load_series(store: Store, wanted: Filter, *, across_hosts: bool = False) -> list[Series]:
@@ -100,42 +57,6 @@ def load_series(store: Store, wanted: Filter, *, across_hosts: bool = False) -> 
     return [Series(key, tuple(points)) for key, points in found.items()]
 
 
-def find_steps(series: Series, tolerance: float = TOLERANCE) -> list[Step]:
-    """Every drift of a series. The level is set by its first run, by each accepted run, and anew by each drift.
-
-    A slow slide is found where it has added up to more than the tolerance, against the run that set the level.
-    """
-    steps: list[Step] = []
-    level: Point | None = None
-    before: Point | None = None
-    for index, point in enumerate(series.points):
-        if level is None or before is None or point.comparable != level.comparable:
-            level = point
-        elif _beyond(point, level, tolerance):
-            later = series.points[index:]
-            lasted = _lasting(later, level, tolerance)
-            ended = lasted < len(later) or any(one.accepted for one in later)
-            steps.append(Step(series, level, before, point, lasted, ended))
-            level = point
-        if point.accepted:
-            level = point
-        before = point
-    return steps
-
-
-def _beyond(point: Point, level: Point, tolerance: float) -> bool:
-    return abs(point.accuracy - level.accuracy) > tolerance + 1e-9
-
-
-def _lasting(points: Iterable[Point], level: Point, tolerance: float) -> int:
-    count = 0
-    for point in points:
-        if point.comparable != level.comparable or not _beyond(point, level, tolerance):
-            break
-        count += 1
-    return count
-
-
 def explain(store: Store, step: Step, tolerance: float = TOLERANCE) -> dict[str, Any]:
     """A drift as plain data: when, how much, and what changed between the run before and the first run beyond.
 
@@ -147,17 +68,21 @@ def explain(store: Store, step: Step, tolerance: float = TOLERANCE) -> dict[str,
     """
     after = load_run(store, step.after.id)
     since, told = "run before", difference(store, load_run(store, step.before.id), after, tolerance)
-    if not told["changes"] and step.level.id != step.before.id:
-        since, told = "level", difference(store, load_run(store, step.level.id), after, tolerance)
+    begun = step.level.point
+    if not told["changes"] and begun.id != step.before.id:
+        since, told = "level", difference(store, load_run(store, begun.id), after, tolerance)
     return {
         "series": step.series.name,
         "first_beyond": _told(step.after),
         "before": _told(step.before),
-        "level": _told(step.level),
+        "level": {**_told(begun), "accuracy": round(step.level.accuracy, 6)},
         "difference": round(step.difference, 6),
         "tolerance": tolerance,
         "runs_beyond": step.lasted,
+        "passing": step.passing,
+        "over": step.ended,
         "since": since,
+        "environments": _environments(step) if since == "level" else [],
         **told,
     }
 
@@ -201,6 +126,14 @@ def _inputs(a: Row, b: Row) -> list[dict[str, Any]]:
 def _comparable_columns(a: Row, b: Row) -> Sequence[str]:
     """A canary's optimizer and data are told better by its record; a weights file is another one each time."""
     return ("model", "optimizer", "device", "data_sha256") if "training" in (a["kind"], b["kind"]) else ("device",)
+
+
+def _environments(step: Step) -> list[dict[str, Any]]:
+    """Where, between the run that began the level and the first beyond, the environment became another one."""
+    points = step.series.points
+    between = points[points.index(step.level.point) : points.index(step.after) + 1]
+    moved = [(one, other) for one, other in pairwise(between) if one.environment_id != other.environment_id]
+    return [{"before": one.id, **_told(other)} for one, other in moved[-_MOST_MOVES:]]
 
 
 def _told(point: Point) -> dict[str, Any]:

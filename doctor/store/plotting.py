@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from doctor.report.sanitize import line
-from doctor.store.drifting import Point, Series, Step
+from doctor.store.steps import Point, Series, Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,8 +104,9 @@ def _levels(series: Series, steps: Sequence[Step]) -> list[tuple[Any, Any, float
     begin, level = series.points[0].ran_at, series.points[0].accuracy
     found = []
     for step in steps:
-        found.append((begin, step.before.ran_at, step.level.accuracy))
-        begin, level = step.after.ran_at, step.after.accuracy
+        if not step.passing:
+            found.append((begin, step.before.ran_at, step.level.accuracy))
+            begin, level = step.after.ran_at, step.after.accuracy
     return [*found, (begin, series.points[-1].ran_at, level)]
 
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from doctor.report.sanitize import line, screen
-from doctor.store.drifting import Series
 from doctor.store.reading import Row, plain
 from doctor.store.showing import change_lines
+from doctor.store.steps import Series
+
+_MOST_PASSING = 10
 
 
 def told_drift(series: Sequence[Series], drifts: Sequence[dict[str, Any]], tolerance: float) -> str:
@@ -17,8 +19,14 @@ def told_drift(series: Sequence[Series], drifts: Sequence[dict[str, Any]], toler
     counted = f"{runs} runs with an accuracy in {len(series)} series"
     if not drifts:
         return f"no drift beyond ±{tolerance:g} in {counted}\n"
-    blocks = [_one(drift) for drift in drifts]
-    blocks.append(f"{len(drifts)} drift{'s' if len(drifts) > 1 else ''} beyond ±{tolerance:g} in {counted}")
+    lasting, passing = ([drift for drift in drifts if drift["passing"] is kind] for kind in (False, True))
+    blocks = [_one(drift) for drift in lasting]
+    if passing:
+        blocks.append(
+            "\n".join(["passing, back within tolerance soon after:", *map(_passing, passing[-_MOST_PASSING:])])
+        )
+    kinds = [_counted(len(lasting), "drift")] + ([f"{len(passing)} passing"] if passing else [])
+    blocks.append(f"{', '.join(kinds)} beyond ±{tolerance:g} in {counted}")
     return screen("\n\n".join(blocks) + "\n")
 
 
@@ -35,15 +43,34 @@ def _one(drift: dict[str, Any]) -> str:
     lines = [
         f"{plain(first['ran_at'])}  {line(drift['series'], 80)}",
         f"  accuracy {level['accuracy']:.4f} → {first['accuracy']:.4f} ({drift['difference']:+.4f}, "
-        f"tolerance {drift['tolerance']:g}), for {drift['runs_beyond']} run{'s' if drift['runs_beyond'] > 1 else ''}",
+        f"tolerance {drift['tolerance']:g}), {_lasting(drift)}",
         f"  first beyond  run {first['run']}",
         f"  run before    run {before['run']}, {plain(before['ran_at'])}, accuracy {before['accuracy']:.4f}",
     ]
     if drift["since"] == "level":
-        lines.append(f"  nothing changed since the run before; since run {level['run']}, which set the level:")
+        lines.append(f"  nothing changed since the run before; since run {level['run']}, which began the level:")
+        lines += [
+            f"  environment changed with run {one['run']}, {plain(one['ran_at'])}" for one in drift["environments"]
+        ]
     lines += _mechanism(drift["drift"])
     lines += change_lines(drift["changes"], 12) or ["  no recorded difference between their environments and inputs"]
     return "\n".join(lines)
+
+
+def _passing(drift: dict[str, Any]) -> str:
+    first, level = drift["first_beyond"], drift["level"]
+    accuracies = f"accuracy {first['accuracy']:.4f} against {level['accuracy']:.4f}"
+    lasted = _counted(drift["runs_beyond"], "run")
+    return f"  {plain(first['ran_at'])}  {line(drift['series'], 60)}  run {first['run']}: {accuracies}, for {lasted}"
+
+
+def _lasting(drift: dict[str, Any]) -> str:
+    runs = _counted(drift["runs_beyond"], "run")
+    return f"for {runs}{', over' if drift['over'] else ', until now'}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _mechanism(drift: dict[str, Any] | None) -> list[str]:

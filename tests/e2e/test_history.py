@@ -147,7 +147,6 @@ def test_real_fits_in_two_environments_are_recorded_and_their_drift_explained(
 def test_scan_canary_compare_and_gate_record_their_canaries(two_pythons: list[Path], tmp_path: Path) -> None:
     """By --record and by the policy's key: one run each, with verdict, accuracy and record, one series a subject."""
     older, newer = two_pythons
-    (tmp_path / "kdoctor.toml").write_text('reference = "reference.json"\n')
     python, words = str(older), ("--record", "--tag", "nightly", "--format", "json")
     scanned = kdoctor("scan", "--python", python, "--canary", *words, cwd=tmp_path)
     alone = kdoctor("canary", f"python:{python}", "--record", "--seeds", "2", "-o", "own.json", cwd=tmp_path)

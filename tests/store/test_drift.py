@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from doctor.store.accepting import accept_run
-from doctor.store.drifting import Series, Step, difference, explain, find_steps, load_series
+from doctor.store.drifting import difference, explain, load_series
 from doctor.store.entry import Entry
 from doctor.store.opening import Store
 from doctor.store.reading import Filter, load_run
+from doctor.store.steps import Series, Step, find_steps
 from doctor.store.writing import write_entries
 from tests.canary import records
 from tests.store import runs
@@ -92,27 +93,92 @@ def test_a_training_of_the_users_own_drifts_with_what_changed(store: Store) -> N
     assert not step.ended
 
 
-def test_a_slow_slide_is_found_against_the_run_that_set_the_level(store: Store) -> None:
-    """Each night a little less: no two neighbours differ beyond tolerance, but the sum does, and the level is named."""
+def test_a_slow_slide_is_found_against_the_level_it_left(store: Store) -> None:
+    """Each night a little less: no two neighbours differ beyond tolerance, but the sum does; what changed is dated."""
     first = trainings(*(0.9 - 0.002 * day for day in range(5)))
-    rest = [
-        runs.training_entry(day, 0.9 - 0.002 * day, environment=runs.environment(numpy="2.0.0")) for day in range(5, 8)
-    ]
-    last = [runs.training_entry(8, 0.88, environment=runs.environment(numpy="2.0.0"))]
-    write_entries(store, [*first, *rest, *last])
-    step = steps(store)[0]
+    new = runs.environment(numpy="2.0.0")
+    rest = [runs.training_entry(day, 0.9 - 0.002 * day, environment=new) for day in range(5, 10)]
+    write_entries(store, [*first, *rest])
+    (step,) = steps(store)
     told = explain(store, step)
-    assert step.after.ran_at == runs.at(6)
+    assert step.level.accuracy == pytest.approx(0.896)  # the median of the first five
+    assert (step.after.ran_at, step.before.ran_at) == (runs.at(8), runs.at(7))
     assert told["since"] == "level"
     assert ("numpy", "1.26.4", "2.0.0") in [(row["name"], row["a"], row["b"]) for row in told["changes"]]
+    assert [(one["before"], one["run"]) for one in told["environments"]] == [(5, 6)]
 
 
 def test_one_bad_night_is_told_as_one(store: Store) -> None:
-    """Away for one run, and back: two steps, the first of which lasted one run and is over."""
+    """Away for one run, and back: passing and over, and the return is no drift of its own."""
     write_entries(store, trainings(0.9, 0.9, 0.8, 0.9, 0.9))
-    first, second = steps(store)
-    assert (first.lasted, first.ended) == (1, True)
-    assert second.difference == pytest.approx(0.1)
+    (step,) = steps(store)
+    assert (step.after.id, step.lasted, step.passing, step.ended) == (3, 1, True, True)
+
+
+def test_the_newest_run_beyond_is_a_drift_until_more_are_known(store: Store) -> None:
+    """Nobody can tell yet whether it passes; and with the next run back, it did."""
+    write_entries(store, trainings(0.9, 0.9, 0.8))
+    (step,) = steps(store)
+    assert (step.after.id, step.passing, step.ended) == (3, False, False)
+    write_entries(store, [runs.training_entry(3, 0.9)])
+    assert [(step.passing, step.ended) for step in steps(store)] == [(True, True)]
+
+
+def noisy(seed: int, sd: float, shift: Any = lambda day: 0.0, days: int = 365) -> list[float]:
+    """A year of accuracies that vary from run to run."""
+    numbers = random.Random(seed)
+    return [0.9 + shift(day) + numbers.gauss(0, sd) for day in range(days)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_trainings_that_vary_have_the_drifts_that_they_have(store: Store, seed: int) -> None:
+    """Down on day 100 and back on day 200, among noise a third of the tolerance wide: two lasting steps, no more."""
+    write_entries(store, trainings(*noisy(seed, 0.003, lambda day: -0.03 * (100 <= day < 200))))
+    lasting = [step for step in steps(store) if not step.passing]
+    assert [(step.before.ran_at, step.after.ran_at) for step in lasting] == [
+        (runs.at(99), runs.at(100)),
+        (runs.at(199), runs.at(200)),
+    ]
+    assert [step.ended for step in lasting] == [True, True]
+    assert lasting[0].difference == pytest.approx(-0.03, abs=0.009)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_unlucky_first_run_makes_no_drift(store: Store, seed: int) -> None:
+    """The level is what the first few runs agree on."""
+    first, *rest = noisy(seed, 0.0015)
+    write_entries(store, trainings(first + 0.007, *rest))
+    assert [step for step in steps(store) if not step.passing] == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_drop_that_some_runs_hide_is_one_drift(store: Store, seed: int) -> None:
+    """1.5 times the tolerance, and noise a third as wide: runs that look well again begin no drift of their own."""
+    write_entries(store, trainings(*noisy(seed, 0.003, lambda day: -0.015 * (day >= 100))))
+    (step,) = [step for step in steps(store) if not step.passing]
+    assert runs.at(99) <= step.after.ran_at <= runs.at(103)
+
+
+def test_two_drifts_in_two_nights_are_two(store: Store) -> None:
+    """The second one is not taken into the level of the first."""
+    shift = [0.0] * 10 + [-0.03] + [-0.06] * 10
+    write_entries(store, trainings(*(0.9 + one for one in shift)))
+    assert [(step.before.id, step.after.id, step.ended) for step in steps(store)] == [(10, 11, False), (11, 12, False)]
+
+
+def test_missing_nights_and_models_side_by_side(store: Store) -> None:
+    """The run before is the last one that there is, and each model has its own dates and causes."""
+    new = runs.environment(keras="2.15.1")
+    for day in range(60):
+        if day not in (28, 29, 30, 31):
+            write_entries(store, [runs.training_entry(day, 0.9 - 0.03 * (day >= 30), "a")])
+        late = {"environment": new} if day >= 40 else {}
+        write_entries(store, [runs.training_entry(day + 0.2, 0.7 - 0.02 * (day >= 40), "b", **late)])
+    found = {step.series.key[2]: explain(store, step) for step in steps(store)}
+    assert (found["a"]["before"]["ran_at"], found["a"]["first_beyond"]["ran_at"]) == (runs.at(27), runs.at(32))
+    assert found["a"]["changes"] == []
+    assert found["b"]["first_beyond"]["ran_at"] == runs.at(40.2)
+    assert "keras" in {row["name"] for row in found["b"]["changes"]}
 
 
 def test_exactly_the_tolerance_is_no_drift(store: Store) -> None:
@@ -129,7 +195,7 @@ def test_an_accepted_run_sets_the_level(store: Store) -> None:
     found = steps(store)
     assert [step.after.id for step in found] == [2, 5]
     assert found[0].ended
-    assert found[1].level.id == 3
+    assert found[1].level.point.id == 3
 
 
 def test_models_hosts_and_devices_are_not_mixed(store: Store) -> None:

@@ -125,9 +125,10 @@ def drift(
 
     from doctor.cli.options import leave
     from doctor.cli.session import emit
-    from doctor.store.drifting import explain, find_steps, load_series
+    from doctor.store.drifting import explain, load_series
     from doctor.store.opening import open_store
     from doctor.store.reading import plain
+    from doctor.store.steps import find_steps
     from doctor.store.telling import told_drift
 
     o.check_format(format, ("text", "json"))

@@ -33,8 +33,9 @@ def plot(
     from doctor.io.files import write_atomically
     from doctor.report.context import terminal
     from doctor.store import plotting
-    from doctor.store.drifting import explain, find_steps, load_series
+    from doctor.store.drifting import explain, load_series
     from doctor.store.opening import open_store
+    from doctor.store.steps import find_steps
 
     suffix = output.suffix.lower().lstrip(".") if output is not None else ""
     if output is not None and suffix not in ("svg", "png", "html"):
