@@ -261,10 +261,11 @@ def reference_deviation(run: CanaryRun) -> Iterator[Finding]:
     policy = run.facts["policy"]
     yield Finding(
         _lost(lost) if lost else _far(over[0]),
-        effect="the environment does not compute what Keras documents" + (f" (policy {policy})" if policy else ""),
+        effect="the environment does not compute what Keras documents"
+        + (f" (policy {policy})" if policy not in (None, "float32") else ""),
         fix="look at the dtype policy, keras.json, TensorFloat-32 and patches of Keras",
         verify="kdoctor canary --thorough",
-        evidence=tuple(Evidence(f"canary.reference.{row['what']}", row["value"], "canary") for row in over[:4]),
+        evidence=tuple(Evidence(f"canary.reference.{row['what']}", _short(row["value"]), "canary") for row in over[:4]),
         likely=0.6,
         thing="reference",
     )
@@ -354,6 +355,10 @@ def _lost(lost: list[dict[str, Any]]) -> str:
     place = f"the {first['arm']} arm" if first.get("arm") else f"seed {first.get('seed')}"
     epoch = f" {first['epoch']}" if first.get("epoch") is not None else ""
     return f"numbers stop being finite (NaN or infinity) in {first['stage']}{epoch} of {place}"
+
+
+def _short(value: float | None) -> Any:
+    return "not finite" if value is None else float(f"{value:.3g}")
 
 
 def _far(row: dict[str, Any]) -> str:

@@ -54,18 +54,11 @@ def _compared(drift: dict[str, Any] | None, against: str | None) -> list[Area]:
     if drift is None:
         return [Area("none", "Against", "nothing: --against record.json")]
     text = CLASSES.get(drift["class"], drift["class"])
-    found = [Area(MARKS.get(drift["class"], "error"), "Against", f"{against}: {text}")]
     accuracy = drift["accuracy"]
-    if accuracy is not None:
-        low, high = accuracy["interval90"]
-        line = f"{accuracy['label']}: {accuracy['difference']:+.4f}, 90 % interval {low:+.4f} to {high:+.4f}"
-        found.append(Area(MARKS.get(accuracy["label"], "error"), "Difference", f"{line} ({accuracy['test']})"))
-    changed = (drift.get("predictions") or {}).get("changed")
-    if changed is not None:
-        between = drift["predictions"]["between_seeds"]
-        text = f"{changed:.2%} of test samples changed class ({between:.2%} between two seeds)"
-        found.append(Area("ok", "Predictions", text))
-    return found
+    label = "" if accuracy is None else f"; accuracy: {accuracy['label']}"
+    marks = [MARKS.get(name, "error") for name in (drift["class"], (accuracy or {}).get("label", "equivalent"))]
+    mark = max(marks, key=("ok", "warning", "error").index)
+    return [Area(mark, "Against", f"{against}: {text}{label}")]
 
 
 def _determinism(told: dict[str, Any]) -> str:

@@ -40,11 +40,18 @@ def test_repeats_that_differ_are_marked() -> None:
 
 
 def test_what_it_was_compared_with_is_named() -> None:
-    """Class, label, interval and changed predictions."""
-    shown = lines(record(), [], compare_records(record(), record()), "old.json")
-    assert shown["Against"] == ("ok", "old.json: bit for bit the same")
-    assert shown["Difference"][1].startswith("equivalent: +0.0000")
-    assert shown["Predictions"][1].startswith("0.00% of test samples")
+    """Class and label, with the graver mark of the two; the figures stand in the report's part on the drift."""
+    drift = compare_records(record(), record())
+    assert lines(record(), [], drift, "old.json")["Against"] == (
+        "ok",
+        "old.json: bit for bit the same; accuracy: equivalent",
+    )
+    drift["accuracy"]["label"] = "drift"
+    assert lines(record(), [], drift, "old.json")["Against"][0] == "error"
+    other = document()
+    other["data_sha256"] = "07he4"
+    told = lines(record(), [], compare_records(record(), record(other)), "old.json")["Against"]
+    assert told == ("error", "old.json: the two records must not be compared")
 
 
 def test_the_report_has_outcomes_drift_changes_and_the_run() -> None:
