@@ -10,7 +10,7 @@ _TOOLS = (
     "pip", "pip3", "uv", "conda", "mamba", "micromamba", "python", "python3", "apt-get", "apt", "sudo", "docker",
     "kdoctor", "nvidia-ctk", "export", "unset", "modprobe", "systemctl", "dnf", "yum", "zypper", "pacman",
 )  # fmt: skip
-_COMMAND = re.compile(r"(?:/\S*/)?(?:" + "|".join(map(re.escape, _TOOLS)) + r")(?:\d+(?:\.\d+)*)? \S")
+_COMMAND = re.compile(r"(?:RUN )?(?:'?/[^']*/)?(?:" + "|".join(map(re.escape, _TOOLS)) + r")(?:\d+(?:\.\d+)*)?'? \S")
 NOT_RUN = "kdoctor changes no environment: run it where it belongs"
 
 
