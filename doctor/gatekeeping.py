@@ -108,6 +108,7 @@ def gather(request: Request, settings: Settings) -> Gathered:
             with_project=not words,
             inside=request.inside,
             history=request.history,
+            all_dependencies=request.all_dependencies,
         )
         try:
             looked = look_at(own, offline=settings.offline, strict=True)

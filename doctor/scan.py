@@ -30,7 +30,10 @@ MAX_NOTES = 5
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked to be looked at. ``history``: finds where runs were recorded, for what tags named before."""
+    """What the user asked to be looked at. ``history``: finds where runs were recorded, for what tags named before.
+
+    ``all_dependencies``: each package that the project asks for counts, whatever it does.
+    """
 
     folder: Path = field(default_factory=Path)
     python: str | None = None
@@ -42,6 +45,7 @@ class Request:
     with_project: bool = False
     inside: Inside | None = None
     history: Callable[[], Place | None] = lambda: None
+    all_dependencies: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ def project_facts(request: Request, *, offline: bool) -> dict[str, Any]:
     from doctor.project import collect_project  # noqa: PLC0415 -- only where a folder is scanned
 
     section = collect_project(request.folder, build_arguments(request.build_args))
+    if request.all_dependencies:
+        section["requirements"] = [{**row, "counts": True} for row in section["requirements"]]
     if not offline and section.get("images"):
         from doctor.images.lookup import SECONDS, look_up  # noqa: PLC0415
         from doctor.io.registry.client import RegistryClient  # noqa: PLC0415

@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     ``record``: keep the run in the history, under the labels ``tag``. ``history``: its SQLite file; ``database``: its
     address (KDOCTOR_DB_URL), which may hold a password and is never printed.
 
+    ``all_dependencies``: KD601 and its like judge every package that the project asks for, not the numeric ones alone.
+
     ``image``: images to look into. ``platform``, ``pull`` (not set: as the command does), ``run`` and ``cache``: how;
     see :class:`doctor.targets.inside_options.Inside`. ``plain_http_registries``: hosts that may be asked without TLS.
     """
@@ -86,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     run: bool = False
     cache: bool = True
     plain_http_registries: tuple[str, ...] = ()
+    all_dependencies: bool = False
     baseline: str | None = None
     write_baseline: str | None = None
     format: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("text",)

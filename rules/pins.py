@@ -43,7 +43,8 @@ def dependency_unpinned(case: Case) -> Iterator[Finding]:
     ## How it is judged
     Exact are `==` and `===` without a wildcard, a direct URL with hash or commit, conda's exact version, apt's
     `=version`, and what a constraint file or a lock file beside it pins. The numeric dependencies are a list in the
-    tables. Ranges in a package's own metadata are an info only, and none where the project pins the package elsewhere.
+    tables, and `--all-dependencies` takes all packages for it. Ranges in a package's own metadata are an info only, and
+    none where the project pins the package elsewhere.
     """
     rows = need(case.project.requirements)
     applies(bool(rows), "the project asks for no packages")
@@ -264,9 +265,12 @@ def file_unreadable(case: Case) -> Iterator[Finding]:
 
 
 def _numeric(row: dict[str, Any]) -> bool:
+    """Whether a row is judged: a numeric dependency, or any with ``--all-dependencies``."""
     name = row.get("name")
     if not isinstance(name, str):
         return False
+    if row.get("counts") is True:
+        return True
     return is_numeric(name.removeprefix("python3-") if row.get("installer") == "apt" else name)
 
 

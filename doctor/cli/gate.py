@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
-from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, inside
+from doctor.cli.options_inside import AllDependencies, Cache, PlainHttp, Platform, Pull, inside
 
 if TYPE_CHECKING:
     from doctor.canary.held import Where
@@ -51,6 +51,7 @@ def gate(
     pull: Pull = None,
     cache: Cache = None,
     plain_http: PlainHttp = None,
+    all_dependencies: AllDependencies = False,
 ) -> None:
     """Decide on a deployment: the images on the machines that the policy names, the project, and the canary."""
     import os
@@ -66,6 +67,7 @@ def gate(
     from doctor.scan import Request
 
     flags.update(platform=platform, pull=pull, cache=cache, plain_http_registries=plain_http)
+    flags["all_dependencies"] = all_dependencies
     session = Session.open(flags, path, policy=policy)
     if canary is not None:
         session.settings = msgspec.structs.replace(session.settings, canary=canary)

@@ -1,4 +1,4 @@
-"""Options on how images and containers are looked at, for the commands that take such targets."""
+"""Options on how images, containers and a project are looked at, for the commands that take such targets."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ PlainHttp = Annotated[
         metavar="HOST:PORT,…",
         rich_help_panel=_PANEL,
     ),
+]
+
+AllDependencies = Annotated[
+    bool,
+    typer.Option("--all-dependencies", help="Every package must be pinned, not the numeric ones alone."),
 ]
 
 

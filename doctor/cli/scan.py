@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from doctor.cli.options import Flags, shared
-from doctor.cli.options_inside import Cache, PlainHttp, Platform, Pull, Run, inside
+from doctor.cli.options_inside import AllDependencies, Cache, PlainHttp, Platform, Pull, Run, inside
 
 _FIXES = "Fixes"
 
@@ -32,6 +32,7 @@ def scan(
     run: Run = False,
     cache: Cache = None,
     plain_http: PlainHttp = None,
+    all_dependencies: AllDependencies = False,
     try_: Annotated[bool, typer.Option("--try", help="Import TensorFlow in a child and list its devices.")] = False,
     canary: Annotated[bool, typer.Option("--canary", help="Run the training canary too.")] = False,
     fix: Annotated[
@@ -51,6 +52,7 @@ def scan(
     if write and not fix:
         raise UsageError("--write goes with --fix: kdoctor scan --fix --write")
     flags.update(image=image, platform=platform, pull=pull, run=run, cache=cache, plain_http_registries=plain_http)
+    flags["all_dependencies"] = all_dependencies
     session = Session.open(flags, path)
     request = Request(
         folder=path,
@@ -63,6 +65,7 @@ def scan(
         with_project=True,
         inside=inside(session.settings, "missing" if canary else "never"),
         history=session.history,
+        all_dependencies=session.settings.all_dependencies,
     )
     looked = look_at(request, offline=session.settings.offline)
     session.header = looked.header

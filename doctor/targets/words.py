@@ -13,6 +13,7 @@ from doctor.errors import UsageError
 
 KINDS = ("host", "python", "image", "container", "archive", "snapshot")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".oci", ".tar.zst")
+_VERSION = re.compile(r"^\d[\w.-]*$")
 _REFERENCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/-]*(?:@sha256:[0-9a-f]{64})?$")
 
 
@@ -39,6 +40,8 @@ def parse(word: str) -> Target:
     if colon and kind in KINDS and kind != "host":
         if not name:
             raise UsageError(f"target {word!r}: a name is missing behind {kind}:")
+        if kind == "python" and _VERSION.match(name) and not Path(name).exists():
+            return Target("image", word)  # the image of that name: no interpreter is called 3.12
         return Target(kind, name)
     path = Path(word).expanduser()
     if word.endswith(".json"):

@@ -38,6 +38,13 @@ def test_a_numeric_dependency_without_an_exact_version() -> None:
     assert finding.message == "keras comes from a URL without hash or commit"
 
 
+def test_with_all_dependencies_each_package_counts() -> None:
+    """A row that was asked to count is judged whatever the package does."""
+    assert [f.thing for f in compute("KD601", project(asked("requests", counts=True))).findings] == ["requests"]
+    assert compute("KD601", project(asked("requests", exact=True, counts=True))).passed
+    assert compute("KD601", project(asked("requests"))).inapplicable
+
+
 def test_a_lock_file_pins_too_but_not_for_a_dockerfile() -> None:
     """Beside or above the file; an install line asks no lock file."""
     locked = (lock(keras="3.1.0"),)
