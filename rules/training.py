@@ -45,12 +45,13 @@ def loss_activation_mismatch(case: Case) -> Iterator[Finding]:
     keras.io, Probabilistic losses.
     """
     for row in scripts(case):
-        for fact in facts(row, "loss-activation"):
+        for same in _alike(facts(row, "loss-activation")):
+            fact = same[0]
             what, fix = _mismatch(fact)
             yield finding(
                 row,
                 fact,
-                f"{where(row, fact)}: {what}",
+                f"{where(row, fact)}: {what}{more_places(same)}",
                 effect=_PROBABILITIES if fact.get("why") == "no-probabilities" else "the model learns something else",
                 fix=fix,
                 thing=f"{fact.get('activation')}+{fact.get('loss')}",
@@ -67,6 +68,15 @@ def loss_activation_mismatch(case: Case) -> Iterator[Finding]:
                 thing=f"labels+{fact.get('loss')}",
                 likely=0.5,
             )
+
+
+def _alike(found: Iterator[Row]) -> Iterator[list[Row]]:
+    """Facts of one script that say the same of several places, together."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for fact in found:
+        key = tuple(fact.get(name) for name in ("activation", "loss", "why", "units"))
+        groups.setdefault(key, []).append(fact)
+    yield from groups.values()
 
 
 def _mismatch(fact: Row) -> tuple[str, str]:

@@ -29,6 +29,8 @@ _MARKS = {"ok": "✓", "warning": "!", "error": "✗", "info": "✓", "none": "�
 _AREA_WIDTH = 14
 _LABEL_WIDTH = 10
 _MANY = 40
+_MOST_ALIKE = 3  # findings of mere information by one rule that are shown in full
+_MOST_PLACES = 6
 
 
 def render(report: Report, context: Context) -> str:
@@ -46,8 +48,8 @@ def render(report: Report, context: Context) -> str:
     if report.changes is not None:
         listed = changes.lines(report.changes, verbose=context.verbose)
         lines += [screen.paint("Changes", "bold"), *(part for row in listed for part in screen.wrap_row(row)), ""]
-    for group in _groups(report.findings):
-        lines += [*_block(group, report, screen), ""]
+    for group, alike in _folded(_groups(report.findings), verbose=context.verbose):
+        lines += [*_block(group, report, screen), *_alike(alike, screen), ""]
     lines += _fixes(report, screen)
     lines += _log(report, screen)
     lines += _notes(report, screen)
@@ -152,6 +154,34 @@ def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
         key = (finding.code, finding.severity, finding.message, finding.effect, finding.fix, where)
         groups.setdefault(key, []).append(finding)
     return list(groups.values())
+
+
+def _folded(groups: list[list[Finding]], *, verbose: bool) -> Iterator[tuple[list[Finding], list[list[Finding]]]]:
+    """The groups that are shown in full, each with those that it stands for.
+
+    What is mere information would fill the screen where a project has many scripts: of one rule only the first few are
+    shown, and the last of them names the places of the rest.
+    """
+    alike: dict[str, list[list[Finding]]] = {}
+    for group in groups:
+        if group[0].severity is Severity.INFO and group[0].location is not None:
+            alike.setdefault(group[0].code, []).append(group)
+    rest = {id(some[_MOST_ALIKE - 1]): some[_MOST_ALIKE:] for some in alike.values() if len(some) > _MOST_ALIKE + 1}
+    hidden = set() if verbose else {id(group) for some in rest.values() for group in some}
+    for group in groups:
+        if id(group) not in hidden:
+            yield group, [] if verbose else rest.get(id(group), [])
+
+
+def _alike(groups: list[list[Finding]], screen: _Screen) -> list[str]:
+    """One line for findings that are not shown in full: where they are."""
+    if not groups:
+        return []
+    places = [group[0].location for group in groups]
+    named = [f"{place.path}:{place.line}" if place.line else place.path for place in places if place is not None]
+    more = len(named) - _MOST_PLACES
+    shown = ", ".join(named[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+    return screen.wrap(sanitize.line(f"{len(named)} more like it (-v shows each): {shown}"), "   + ", "     ")
 
 
 def _block(group: list[Finding], report: Report, screen: _Screen) -> Iterator[str]:

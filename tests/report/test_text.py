@@ -294,3 +294,36 @@ def test_no_string_from_outside_reaches_the_terminal_raw(report: Report) -> None
         assert not re.search(r"^\s*::", screen, re.MULTILINE)
         assert not re.search(r"##\w*\[", screen)
         assert r"\x1b]0;owned" in screen
+
+
+def _same(code: str, severity: Severity, count: int) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            f"s{n}.py trains without a seed",
+            code=code,
+            name="seed-unset",
+            severity=severity,
+            subject="host",
+            location=Location(f"s{n}.py", 7, 1),
+        )
+        for n in range(count)
+    )
+
+
+def test_information_of_many_scripts_does_not_fill_the_screen() -> None:
+    """Three are shown in full, the rest with their places in one line; -v shows each; warnings are never folded."""
+    report = Report(subjects=(SubjectRow("host", "host"),), findings=_same("KD701", Severity.INFO, 40))
+    screen = render("text", report, Context())
+    assert screen.count("info[KD701]") == 3
+    assert "37 more like it (-v shows each): s3.py:7, s4.py:7" in screen
+    assert "and 31 more" in " ".join(screen.split())
+    assert "40 findings" in screen
+    assert render("text", report, Context(verbose=True)).count("info[KD701]") == 40
+    warned = msgspec.structs.replace(report, findings=_same("KD715", Severity.WARNING, 40))
+    assert render("text", warned, Context()).count("warning[KD715]") == 40
+
+
+def test_four_of_a_kind_are_shown() -> None:
+    """No line is spent on saying that one more exists."""
+    report = Report(subjects=(SubjectRow("host", "host"),), findings=_same("KD701", Severity.INFO, 4))
+    assert render("text", report, Context()).count("info[KD701]") == 4

@@ -221,3 +221,12 @@ def test_each_mismatch_is_said_in_its_own_words(
     fact = {"what": "loss-activation", "why": why, "activation": activation, "loss": loss, "units": units}
     assert said in message("KD712", project(fact))
     assert fixed in fix("KD712", project(fact))
+
+
+def test_a_mismatch_in_many_places_of_one_script_is_one_finding() -> None:
+    """The same model compiled again and again: one finding, which counts the other places; another loss is another."""
+    again = [{**FACTS["KD712"], "line": line} for line in (9, 20, 31)]
+    other = {**FACTS["KD712"], "why": "softmax-with-binary", "loss": "binary_crossentropy", "line": 40}
+    found = compute("KD712", project(*again, other)).findings
+    assert [f.location.line for f in found if f.location] == [9, 40]
+    assert "2 more places: line 20, 31" in found[0].message

@@ -44,9 +44,11 @@ def built(run: Run, model: Model, node: ast.AST, *, random: bool) -> None:
 
 
 def cleared(run: Run) -> None:
-    """The session was cleared."""
+    """The session was cleared; after a loop that speaks for the models built in it, too."""
     for one in run.loops:
         one.cleared = True
+    if not run.loops:
+        run.facts = [fact for fact in run.facts if fact["what"] != "model-in-loop"]
 
 
 def trained(run: Run, model: Value) -> None:
