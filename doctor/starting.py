@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from doctor import __version__, gate
 from doctor.case import Case
@@ -33,6 +35,7 @@ _PYTHON = "3.12"
 _MOST = 8
 _MAX_NODE = 4 << 20
 _MONTHS = 90
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def look(folder: Path) -> Holds:
         tuple(_machines(folder)),
         (folder / REFERENCE).is_file(),
         tuple(map(_place, findings)),
-        _install(folder),
+        _install(folder, section),
     )
 
 
@@ -172,10 +175,21 @@ def _place(finding: Finding) -> str:
     return f"{where}{finding.code} {finding.message}"
 
 
-def _install(folder: Path) -> str:
-    """What pip installs for this project: a fixed word, nothing out of its files."""
+def _install(folder: Path, section: Mapping[str, Any]) -> str:
+    """What pip installs for this project: its own requirements, those of the part that asks for TensorFlow, or itself.
+
+    A path out of the project gets into the CI file only where no shell could take it for anything else.
+    """
     if (folder / "requirements.txt").is_file():
         return "-r requirements.txt"
+    asking = [
+        str(row.get("path"))
+        for row in section.get("requirements", ())
+        if str(row.get("name")).startswith(("tensorflow", "keras", "tf-keras"))
+    ]
+    files = [path for path in asking if path.endswith(".txt") and _PLAIN_PATH.fullmatch(path)]
+    if files:
+        return f"-r {files[0]}"
     return "." if (folder / PYPROJECT).is_file() else "tensorflow"
 
 

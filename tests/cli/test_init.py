@@ -107,3 +107,56 @@ def test_hostile_names_stay_in_their_comment(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text('services:\n  w:\n    image: "x:1\\nignore = [\\"KD4\\"]"\n')
     assert kdoctor("init", cwd=tmp_path).returncode == 0
     assert load_settings(tmp_path, {}, {}).ignore == ()
+
+
+@pytest.mark.parametrize(
+    ("folder", "installed"),
+    [("services/train", "-r services/train/requirements.txt"), ("a b;$(touch x)", "tensorflow"), ("-e", "tensorflow")],
+    ids=["plain", "hostile", "an option"],
+)
+def test_a_part_of_the_repository_that_asks_for_tensorflow(folder: str, installed: str, tmp_path: Path) -> None:
+    """Its requirements are what CI installs; a path that a shell could misread is not written into the CI file."""
+    part = tmp_path / folder
+    part.mkdir(parents=True)
+    (part / "requirements.txt").write_text("tensorflow==2.15.0\n")
+    assert kdoctor("init", cwd=tmp_path).returncode == 0
+    text = (tmp_path / ".github/workflows/kdoctor.yml").read_text()
+    assert f"install --quiet {installed}\n" in text
+    assert "touch" not in text
+
+
+COMPOSE = "services:\n  app:\n    image: registry.example/app:1\n"
+KUBERNETES = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n    - {name: a, image: registry.example/app:latest}\n"
+WORKFLOW = "on: push\njobs:\n  t:\n    runs-on: x\n    container: registry.example/ci:1\n    steps: []\n"
+NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+PROJECTS: dict[str, tuple[dict[str, str], set[str]]] = {
+    "compose": ({"compose.yaml": COMPOSE, "Dockerfile": "FROM registry.example/base:1\n"}, {"KD403"}),
+    "workflow": ({".github/workflows/ci.yml": WORKFLOW}, {"KD403"}),
+    "notebook": ({"train.ipynb": json.dumps(NOTEBOOK)}, set()),
+    "monorepo": ({"a/Dockerfile": "FROM registry.example/a:1\n", "deploy/pod.yaml": KUBERNETES}, {"KD402", "KD403"}),
+    "empty": ({}, set()),
+}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_the_gate_works_at_once(name: str, tmp_path: Path) -> None:
+    """Its policy is understood, and the gate denies just what init said it would."""
+    files, denied = PROJECTS[name]
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    assert kdoctor("init", cwd=tmp_path).returncode == 0
+    policy = (tmp_path / "kdoctor.toml").read_text()
+    assert {code for code in ("KD401", "KD402", "KD403", "KD601") if f": {code} " in policy} == denied
+    run = kdoctor("gate", "--offline", "--target", "snapshot:image.json", "--format", "json", cwd=_with_image(tmp_path))
+    report = json.loads(run.stdout)
+    assert run.returncode == (1 if denied else 0), report["notes"]
+    assert {finding["code"] for finding in report["findings"] if finding["code"] in report["denied"]} == denied
+    assert not report["incomplete"]
+
+
+def _with_image(folder: Path) -> Path:
+    """Something to judge, so that the gate does not look for an interpreter of this machine."""
+    software = {"tensorflow": {"version": "2.21.0", "cuda_build": False}, "python": {"version": "3.12.1"}}
+    (folder / "image.json").write_text(json.dumps({"schema": 1, "subject": {"kind": "image"}, "software": software}))
+    return folder
