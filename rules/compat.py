@@ -14,6 +14,7 @@ from .tables.cuda import branch_of, cuda_reported_by, forward_compat, forward_co
 from .tables.gpus import dropped_by_driver
 from .tables.versions import major, major_minor, numbers
 
+LOOK_FOR_COMPAT = "to be sure, run in the container: ls /usr/local/cuda/compat"
 _UNSUPPORTED_TARGETS = frozenset({"New Feature Branch", "evaluation/developer"})
 
 
@@ -86,6 +87,19 @@ def _hooked(case: Case, version: str, driver: str) -> str | None:
         fits = major(driver) in branches and older(driver, version)
         return "software.cuda.compat_drivers" if fits else None
     return "software.cuda.compat_driver" if (major(driver) or 0) < (major(version) or 0) else None
+
+
+def may_be_lifted(case: Case, cuda: str) -> bool:
+    """Whether a cuda-compat library that nobody looked for may run this CUDA over the driver.
+
+    NVIDIA's images bring one; it serves data-centre GPUs over the driver branches that NVIDIA does not exclude.
+    """
+    driver = driver_version(case)
+    if not case.in_container or driver is None or known(case.software.cuda.compat_driver) is not None:
+        return False
+    gpus = gpus_seen(case) if known(case.machine.gpus) else ()
+    served = bool(gpus) and all(forward_compatible_class(gpu.name) for gpu in gpus)
+    return served and forward_compat(cuda, driver) != "not_compatible"
 
 
 class Judgement(msgspec.Struct, frozen=True):

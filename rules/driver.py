@@ -11,7 +11,7 @@ from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
-from .compat import compat_in_use, driver_version, judge, reported_cuda
+from .compat import LOOK_FOR_COMPAT, compat_in_use, driver_version, judge, may_be_lifted, reported_cuda
 from .fitting import driver_runs, least_driver, mentioned, newest_release, reported_runs
 from .gpu_code import Code, all_machine_code, ptx_needs
 from .measure import ON_CPU, SNAPSHOT, driver_loaded, facts_of, gpus_seen, lowered, measured, own_driver, which
@@ -125,11 +125,15 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
     compat = compat_in_use(case)
     if compat is not None and numbers(compat.cuda) >= numbers(used.cuda) and judge(case, compat).suits is not False:
         return
+    lifted = may_be_lifted(case, used.cuda)
+    newer = _newer_driver(case, driver, used.cuda, system)
     yield Finding(
         f"{f'NVIDIA driver {driver}' if driver else 'the NVIDIA driver'} is too old for CUDA {used.cuda}, {used.by}: "
-        f"it needs {least_driver(used.cuda, system)}",
+        f"it needs {least_driver(used.cuda, system)}" + (", or a cuda-compat library in the image" if lifted else ""),
+        severity=Severity.WARNING if lifted else None,
+        confidence=Confidence.MEDIUM if lifted else Confidence.HIGH,
         effect=ON_CPU,
-        fix=_newer_driver(case, driver, used.cuda, system),
+        fix=f"{newer}; {LOOK_FOR_COMPAT}" if lifted else newer,
         verify="nvidia-smi --query-gpu=driver_version --format=csv,noheader",
         evidence=case.evidence(
             "machine.driver.version",

@@ -8,7 +8,7 @@ from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
-from .compat import driver_version, effective_cuda
+from .compat import LOOK_FOR_COMPAT, driver_version, effective_cuda, may_be_lifted
 from .fitting import CHECK_GPUS, install, mentioned, newer_build, newest_release
 from .gpu_code import Code, Holdings, all_machine_code, holdings, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
@@ -220,14 +220,16 @@ def ptx_newer_than_driver(case: Case) -> Iterator[Finding]:
         capability=capability,
         python=known(case.software.python.version),
     )
+    lifted = may_be_lifted(case, build.cuda_version or wanted.cuda)
     yield Finding(
         f"the driver (CUDA {have}) cannot compile this TensorFlow's PTX-only kernels for {which(bad)}: "
         f"that takes CUDA {wanted.cuda}",
-        severity=lowered(case, bad),
-        confidence=build.confidence if wanted.measured else Confidence.MEDIUM,
+        severity=Severity.WARNING if lifted else lowered(case, bad),
+        confidence=build.confidence if wanted.measured and not lifted else Confidence.MEDIUM,
         effect="kernels without machine code fail: 'PTX was compiled with an unsupported toolchain'",
         fix=f"install an NVIDIA driver of branch R{branch.branch if branch else '?'} or newer"
-        + (f", or {mentioned(case, other)}" if other else ""),
+        + (f", or {mentioned(case, other)}" if other else "")
+        + (f"; {LOOK_FOR_COMPAT}" if lifted else ""),
         verify="nvidia-smi | grep 'CUDA Version'",
         evidence=case.evidence(
             *facts_of(bad, "machine.driver.version", "machine.driver.cuda_version", _BUILD),

@@ -17,7 +17,8 @@ from doctor.model.facts import Inapplicable, Unknown, known
 from doctor.model.report import Confidence
 from doctor.model.snapshot import Package
 
-from .requirements import foreign
+from .requirements import foreign, tensorflow_package
+from .tables.packages import distribution as distribution_row
 from .tables.tensorflow import CudaBuild, GpuCode, Release, tensorflow_release
 from .tables.versions import version as parse_version
 
@@ -44,6 +45,8 @@ _CUDA_WHEEL = re.compile(r"^nvidia-.+-cu\d+$")
 _GPU_IMAGE = re.compile(
     r"(?:^|[^a-z])(?:gpu|cuda|cudagl|cudnn)(?![a-z])|(?:^|[^a-z])cu\d{2,3}(?!\d)|^nvcr\.io/", re.IGNORECASE
 )
+_OTHER_MAKER = re.compile(r"\b(?:amd|radeon|firepro|intel|apple)\b", re.IGNORECASE)
+_OURS = re.compile(r"nvidia|geforce|quadro|tesla|titan|\b[rg]tx\b", re.IGNORECASE)
 _COMPLAINT = re.compile(
     r"could not find cuda drivers|failed call to cuinit|cuda_error_|libcuda\.so|cannot dlopen some gpu libraries"
     r"|nvidia-container-cli|nvidia-smi has failed|cuda driver version is insufficient|no cuda-capable device"
@@ -76,7 +79,8 @@ def nvidia_hardware(case: Case) -> bool | None:
     """
     machine = case.machine
     pci = known(machine.pci_gpus)
-    if known(machine.gpus) or any(d.lower().startswith(NVIDIA_VENDOR) for d in pci or ()):
+    others = [_is_of_another_maker(known(gpu.name) or "") for gpu in known(machine.gpus) or ()]
+    if not all(others) or any(d.lower().startswith(NVIDIA_VENDOR) for d in pci or ()):
         return True
     nodes = known(machine.devices) or ()
     if any(re.fullmatch(r"/dev/nvidia\d+", node) or node == "/dev/nvhost-gpu" for node in nodes):
@@ -87,7 +91,12 @@ def nvidia_hardware(case: Case) -> bool | None:
     driver = machine.driver
     if known(driver.present) or known(driver.kernel_module_version) or known(driver.version):
         return True
-    return None
+    return False if others else None
+
+
+def _is_of_another_maker(gpu: str) -> bool:
+    """Whether a person listed a GPU that is not NVIDIA's; NVML lists no such."""
+    return bool(_OTHER_MAKER.search(gpu)) and not _OURS.search(gpu)
 
 
 def gpu_wish(case: Case) -> str | None:
@@ -206,14 +215,14 @@ class TensorFlowBuild(msgspec.Struct, frozen=True):
 def tensorflow_facts(case: Case) -> TensorFlowBuild:
     """What this TensorFlow was built for: from the snapshot, else from the tables for the official wheel."""
     facts = case.software.tensorflow
-    package = case.package("tensorflow", "tensorflow-gpu", *sorted(CPU_DISTRIBUTIONS), "tf-nightly")
+    package = tensorflow_package(case)
     distribution = known(facts.distribution) or (package.name if package else None)
     text = known(facts.version) or (known(package.version) if package else None)
     conda = known(package.build) if package else None
     version = parse_version(text)
     release = tensorflow_release(text)
     wheel = not foreign(package) and (distribution or "tensorflow") in OFFICIAL_DISTRIBUTIONS
-    official = release is not None and wheel
+    official = release is not None and wheel and not _built_otherwise(case, release)
     told = (facts.cuda_build, facts.cuda_version, facts.compute_capabilities)
     read = any(known(fact) is not None for fact in told) or _conda_version(conda) is not None
     cuda_build = _cuda_build(case, release, distribution, package)
@@ -230,6 +239,15 @@ def tensorflow_facts(case: Case) -> TensorFlowBuild:
         cudnn_compiled=known(facts.cudnn_compiled_version) or (table.cudnn_compiled if table else None),
         compute_capabilities=known(facts.compute_capabilities) or _listed_capabilities(case, table, version),
     )
+
+
+def _built_otherwise(case: Case, release: Release) -> bool:
+    """Whether the build tells another CUDA or other GPU code than the release's wheel: somebody built it."""
+    facts, table = case.software.tensorflow, release.cuda
+    cuda, code = known(facts.cuda_version), known(facts.compute_capabilities)
+    listed = table.compute_capabilities
+    other_cuda = cuda is not None and not same_version(cuda, table.version)
+    return other_cuda or (bool(code) and listed is not None and set(code or ()) != set(listed))
 
 
 def _cuda_build(case: Case, release: Release | None, distribution: str | None, package: Package | None) -> bool | None:
@@ -250,7 +268,12 @@ def _cuda_build(case: Case, release: Release | None, distribution: str | None, p
     system = "linux" if case.in_container else known(case.machine.os)
     if system == "darwin":
         return False
-    if release is None or system is None:
+    if system is None:
+        return None
+    if distribution is not None and distribution not in OFFICIAL_DISTRIBUTIONS:
+        row = distribution_row(distribution)
+        return {"yes": True, "no": False, "rocm": False, "metal": False}.get(row.cuda) if row else None
+    if release is None:
         return None
     platform = _platform(case, system)
     if distribution is None and "tensorflow" not in release.cuda.distributions and platform in release.cuda.platforms:

@@ -111,9 +111,10 @@ class TestWish:
 
 class TestTensorFlowFacts:
     def test_what_was_read_stands(self) -> None:
-        """Facts of the snapshot are not replaced by the tables."""
+        """Facts of the snapshot are not replaced by the tables; a build of one's own has no facts of the wheel."""
         build = facts(version="2.17.1", cuda_build=True, cuda_version="12.9", compute_capabilities=["sm_120"])
-        assert (build.cuda_version, build.compute_capabilities, build.cudnn_version) == ("12.9", ("sm_120",), "8")
+        assert (build.cuda_version, build.compute_capabilities, build.cudnn_version) == ("12.9", ("sm_120",), None)
+        assert not build.official
 
     @pytest.mark.parametrize(
         ("version", "cuda", "cudnn"),
