@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from doctor.errors import TargetError
 from doctor.store.mlflow_runs import mlflow_client
 from doctor.store.opening import Store
 from doctor.store.reading import Filter, Row, list_runs, load_run
@@ -35,8 +34,7 @@ def to_mlflow(store: Store, wanted: Filter, experiment: str) -> list[str]:
     Raises:
         TargetError: the client is not installed, or the server refuses.
     """
-    client, errors = mlflow_client()
-    try:
+    with mlflow_client("MLflow") as client:
         found = client.get_experiment_by_name(experiment)
         place = found.experiment_id if found is not None else client.create_experiment(experiment)
         made = []
@@ -46,8 +44,6 @@ def to_mlflow(store: Store, wanted: Filter, experiment: str) -> list[str]:
             if client.search_runs([place], f"tags.`kdoctor.uid` = '{run['uid']}'", max_results=1):
                 continue
             made.append(_copy(client, place, run))
-    except errors as error:
-        raise TargetError(f"MLflow: {str(error)[:300]}") from None
     return made
 
 

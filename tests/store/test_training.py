@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -182,38 +185,77 @@ def test_a_training_can_be_tied_to_an_image_by_its_digest(store: Store, tmp_path
     assert run["subject_kind"] == "image"
 
 
-@pytest.mark.e2e
-def test_an_mlflow_run_is_read_and_runs_are_copied_there(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Through MLflow's own client, into a tracking store of its own; what is there already is not copied again."""
+@pytest.fixture(params=["database", "folder"])
+def mlflow_server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: Callable[[str], NoReturn]
+) -> Any:
+    """MLflow's own client, at a tracking store of the test's own: a database, or a folder as older releases made."""
     try:
         import mlflow
-        from mlflow.tracking import MlflowClient
     except ImportError:
-        pytest.skip("MLflow's client is not installed (pip install 'keras-doctor[mlflow]')")
+        lacking("MLflow's client is not installed (pip install 'keras-doctor[mlflow]')")
+    folder = tmp_path / "mlruns"
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}" if request.param == "database" else folder.as_uri()
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    mlflow.set_tracking_uri(address)
+    yield mlflow.MlflowClient()
+    mlflow.set_tracking_uri("")
+
+
+@pytest.mark.e2e
+def test_an_mlflow_run_is_read_and_runs_are_copied_there(store: Store, mlflow_server: Any) -> None:
+    """Metrics, parameters and times come and go; what is there already is not copied again."""
     from doctor.store.exporting import to_mlflow
     from doctor.store.reading import Filter
 
-    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    mlflow.set_tracking_uri(address)
-    client = MlflowClient()
-    run = client.create_run(client.create_experiment("theirs"))
+    run = mlflow_server.create_run(mlflow_server.create_experiment("theirs"), start_time=1_780_000_000_000)
     for step, value in enumerate((0.7, 0.8)):
-        client.log_metric(run.info.run_id, "val_accuracy", value, step=step)
-    client.log_param(run.info.run_id, "optimizer_name", "Adam")
-    client.set_terminated(run.info.run_id)
+        mlflow_server.log_metric(run.info.run_id, "val_accuracy", value, step=step)
+    mlflow_server.log_param(run.info.run_id, "optimizer_name", "Adam")
+    mlflow_server.set_terminated(run.info.run_id, end_time=1_780_000_060_000)
 
     training = read_training(f"mlflow:{run.info.run_id}")
     assert training.metrics == {"val_accuracy": (0.7, 0.8)}
+    assert training.seconds == 60
+    assert training.ran_at == datetime.datetime(2026, 5, 28, 20, 26, 40, tzinfo=datetime.timezone.utc)
     entry = training_entry(training, Told(model="ctr"), runs.environment())
-    write_entries(store, [entry, runs.canary_entry(runs.canary())])
     assert entry.optimizer == "Adam"
+    numbers = write_entries(store, [entry, runs.canary_entry(runs.canary())])
     made = to_mlflow(store, Filter(), "kdoctor")
     assert len(made) == 2
     assert to_mlflow(store, Filter(), "kdoctor") == []
-    copied = client.get_run(made[0]).data
-    assert {copied.metrics["final_accuracy"], client.get_run(made[1]).data.metrics["final_accuracy"]} >= {0.8}
-    with pytest.raises(TargetError, match="MLflow run"):
+    copies = {one.data.tags["kdoctor.uid"]: one for one in map(mlflow_server.get_run, made)}
+    for number in numbers:
+        ours = load_run(store, number)
+        copy = copies[ours["uid"]]
+        assert copy.data.metrics["final_accuracy"] == pytest.approx(ours["accuracy"])
+        assert copy.data.params["keras"] == "2.15.0"
+        assert copy.info.start_time == int(ours["ran_at"].timestamp() * 1000)
+    again = mlflow_server.get_metric_history(copies[load_run(store, numbers[0])["uid"]].info.run_id, "val_accuracy")
+    assert sorted((one.step, one.value) for one in again) == [(1, 0.7), (2, 0.8)]
+    with pytest.raises(TargetError, match="MLflow run none"):
         read_training("mlflow:none")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("sqlite:////proc/none/mlflow.db", "/proc/none"),
+        ("http://ann:s3cret@127.0.0.1:9", "127.0.0.1:9"),
+        ("nothing://ann:s3cret@here", "nothing"),
+    ],
+)
+def test_a_tracking_server_that_cannot_be_reached_is_told_without_its_password(
+    mlflow_server: Any, monkeypatch: pytest.MonkeyPatch, address: str, words: str
+) -> None:
+    """One clear line, whichever library below the client has failed."""
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    mlflow.set_tracking_uri(address)
+    with pytest.raises(TargetError) as caught:
+        read_training("mlflow:0123456789abcdef0123456789abcdef")
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
