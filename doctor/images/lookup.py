@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from doctor.images.reference import SCRATCH, STAGE, UNRESOLVED, InvalidReference, Reference, parse
-from doctor.io.registry.interface import MANIFEST_TYPES, NotFound, Registry, RegistryError
+from doctor.io.registry.interface import MANIFEST_TYPES, NotFound, Registry, RegistryError, rows_of
 
 SECONDS = 2.0
 WORKERS = 16
@@ -85,7 +85,7 @@ def _digest(registry: Registry, reference: Reference) -> Answer:
 def _index(registry: Registry, tag: Reference, digest: str) -> Answer:
     """What the index behind a tag offers, and whether a digest is one of its platforms."""
     manifest = registry.manifest(tag)
-    listed = [row.get("digest") for row in manifest.document.get("manifests") or () if isinstance(row, dict)]
+    listed = [row.get("digest") for row in rows_of(manifest.document)]
     return {"platforms": list(dict.fromkeys(manifest.platforms)), "tag_lists_digest": digest in listed}
 
 

@@ -15,8 +15,8 @@ from doctor.errors import TargetError
 from doctor.images.content import tar, zstd
 from doctor.images.content.blob import Blob, FileBlob, PartBlob, Tell, open_file
 from doctor.images.content.inflate import GzipBlob
-from doctor.io.registry.interface import INDEX_TYPES
-from doctor.targets.image_config import Identity, ImageConfig, of_document
+from doctor.io.registry.interface import INDEX_TYPES, rows_of
+from doctor.targets.image_config import Identity, ImageConfig, listed, of_document
 from doctor.targets.layers import LayerFileSystem
 from doctor.targets.stack import Layer, digest_of, put_together
 
@@ -166,7 +166,7 @@ def _saved(store: Store, name: str, mark: str, platform: str | None) -> ArchiveI
     rows = [row for row in manifest if isinstance(row, dict)] if isinstance(manifest, list) else []
     if not rows:
         raise TargetError(f"{name}: its manifest.json names no image")
-    tags = [str(tag) for row in rows for tag in row.get("RepoTags") or ()]
+    tags = [str(tag) for row in rows for tag in listed(row.get("RepoTags"))]
     if len(rows) > 1:
         raise TargetError(f"{name}: holds {len(rows)} images ({', '.join(tags)[:200]}): save one at a time")
     row = rows[0]
@@ -260,9 +260,7 @@ def _check_platform(config: ImageConfig, platform: str | None, name: str) -> Non
 
 def _rows(index: Any) -> list[dict[str, Any]]:
     """The images of an index; attestations and signatures are none."""
-    rows = index.get("manifests") if isinstance(index, dict) else None
-    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return [row for row in found if (_platform_of(row) or "") != "unknown/unknown"][:1000]
+    return [row for row in rows_of(index) if (_platform_of(row) or "") != "unknown/unknown"]
 
 
 def _platform_of(row: dict[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from doctor.images.content.blob import Tell
 from doctor.io.containers import Containers
 from doctor.targets.exported import exported
 from doctor.targets.image import EngineImage, of_engine
-from doctor.targets.image_config import home_of, of_inspection, variables
+from doctor.targets.image_config import home_of, listed, of_inspection, variables
 from doctor.targets.overlay import OverlayFileSystem, Redirected, folders_of
 from doctor.targets.software import Collected, collected
 
@@ -44,7 +44,7 @@ class Container:
 
     def mounts(self) -> list[dict[str, str]]:
         """The folders that are not the container's own and were not looked at, as gaps."""
-        rows = self.inspection.get("Mounts") or []
+        rows = listed(self.inspection.get("Mounts"))
         places = sorted(str(row.get("Destination")) for row in rows if isinstance(row, dict))
         return [{"path": place, "why": "mounted into the container: not looked at"} for place in places[:50]]
 
@@ -89,14 +89,14 @@ def find(name: str, engine: Containers | str) -> Container:
 
 def gpus_requested(host: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
     """Whether GPUs were asked for: ``--gpus``, CDI devices, device nodes, or the NVIDIA runtime with its variable."""
-    for request in host.get("DeviceRequests") or ():
+    for request in listed(host.get("DeviceRequests")):
         if not isinstance(request, dict):
             continue
-        words = [request.get("Driver"), *(w for row in request.get("Capabilities") or () for w in row or ())]
-        words += [str(one) for one in request.get("DeviceIDs") or ()]
+        words = [request.get("Driver"), *(w for row in listed(request.get("Capabilities")) for w in listed(row))]
+        words += [str(one) for one in listed(request.get("DeviceIDs"))]
         if any(str(word) in ("gpu", "nvidia") or str(word).startswith("nvidia.com/gpu") for word in words):
             return True
-    for device in host.get("Devices") or ():
+    for device in listed(host.get("Devices")):
         if isinstance(device, dict) and str(device.get("PathOnHost", "")).startswith("/dev/nvidia"):
             return True
     return host.get("Runtime") == "nvidia" and environment.get("NVIDIA_VISIBLE_DEVICES", "") not in NO_GPU

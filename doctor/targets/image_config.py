@@ -67,7 +67,7 @@ def of_inspection(document: Mapping[str, Any]) -> ImageConfig:
     rootfs = document.get("RootFS")
     layers = rootfs.get("Layers") if isinstance(rootfs, dict) else None
     parts = (document.get("Os"), document.get("Architecture"), document.get("Variant"))
-    return _config(inner if isinstance(inner, dict) else {}, parts, layers if isinstance(layers, list) else [])
+    return _config(inner if isinstance(inner, dict) else {}, parts, listed(layers))
 
 
 def _config(inner: Mapping[str, Any], platform: Iterable[Any], layers: Iterable[Any]) -> ImageConfig:
@@ -82,9 +82,14 @@ def _config(inner: Mapping[str, Any], platform: Iterable[Any], layers: Iterable[
     )
 
 
+def listed(value: Any) -> list[Any]:
+    """A list out of somebody else's document; nothing where it is none."""
+    return value if isinstance(value, list) else []
+
+
 def variables(rows: Any) -> dict[str, str]:
     """``NAME=value`` rows as a mapping; of two rows of a name the later counts."""
-    pairs = (str(row).partition("=") for row in (rows if isinstance(rows, list) else [])[:MAX_VARIABLES])
+    pairs = (str(row).partition("=") for row in listed(rows)[:MAX_VARIABLES])
     return {name: value for name, _, value in pairs if name}
 
 

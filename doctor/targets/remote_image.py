@@ -15,9 +15,9 @@ from typing import Any
 from doctor.errors import TargetError
 from doctor.images.content.blob import Blob, FileBlob, Tell
 from doctor.images.reference import InvalidReference, Reference, parse
-from doctor.io.registry.interface import Registry, RegistryError
+from doctor.io.registry.interface import Registry, RegistryError, rows_of
 from doctor.targets.archive import choose
-from doctor.targets.image_config import Identity, ImageConfig, of_document
+from doctor.targets.image_config import Identity, ImageConfig, listed, of_document
 from doctor.targets.layer_cache import LayerCache
 from doctor.targets.layers import LayerFileSystem
 from doctor.targets.stack import Layer, put_together
@@ -108,8 +108,7 @@ def open_remote(
         top = registry.manifest(reference)
         document, digest = top.document, top.descriptor.digest
         if "manifests" in document:
-            rows = [row for row in document["manifests"] if isinstance(row, dict)][:1000]
-            rows = [row for row in rows if (row.get("platform") or {}).get("os") != "unknown"]
+            rows = [row for row in rows_of(document) if not _is_attestation(row)]
             if not rows:
                 raise TargetError(f"{word}: its index names no image")
             digest = str(choose(rows, platform, default_platform, word).get("digest"))
@@ -128,7 +127,7 @@ def open_remote(
         raise TargetError(f"{word}: its configuration is not JSON; is it an image?") from None
     if platform is not None and not (config.platform or "").startswith(platform):
         raise TargetError(f"{word}: is for {config.platform or 'an unnamed platform'}, not for {platform}")
-    blobs = tuple(_layer(row, word) for row in document.get("layers") or ())
+    blobs = tuple(_layer(row, word) for row in listed(document.get("layers")))
     if len(blobs) != len(config.layers):
         raise TargetError(f"{word}: its manifest and its configuration name different numbers of layers")
     name = f"{reference.name}@{top.descriptor.digest}"
@@ -137,12 +136,18 @@ def open_remote(
     return RemoteImage(reference, config, identity, f"manifest {digest}", size, blobs, connect, cache)
 
 
+def _is_attestation(row: dict[str, Any]) -> bool:
+    told = row.get("platform")
+    return isinstance(told, dict) and told.get("os") == "unknown"
+
+
 def _by_digest(reference: Reference, digest: str) -> Reference:
     return Reference(reference.domain, reference.path, None, digest)
 
 
 def _layer(row: Any, word: str) -> tuple[str, int]:
-    if not isinstance(row, dict) or not isinstance(row.get("digest"), str) or not isinstance(row.get("size"), int):
+    size = row.get("size") if isinstance(row, dict) else None
+    if not isinstance(size, int) or size < 0 or not isinstance(row.get("digest"), str):
         raise TargetError(f"{word}: its manifest names a layer without digest and size")
     if "tar" not in str(row.get("mediaType", "tar")):
         raise TargetError(f"{word}: its layers are {str(row.get('mediaType'))[:80]!r}, not files; is it an image?")

@@ -16,6 +16,7 @@ MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+MAX_ROWS = 1000
 # All four, always: an index asked for without its own type is answered with 404.
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
@@ -73,8 +74,8 @@ class Manifest:
     def platforms(self) -> tuple[str, ...]:
         """``os/architecture[/variant]`` of each image in an index; attestations are not platforms."""
         found = []
-        for row in self.document.get("manifests") or ():
-            platform = row.get("platform") if isinstance(row, dict) else None
+        for row in rows_of(self.document):
+            platform = row.get("platform")
             if not isinstance(platform, dict) or platform.get("os") in (None, "unknown"):
                 continue
             parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
@@ -83,14 +84,21 @@ class Manifest:
 
     def of_platform(self, platform: str) -> str | None:
         """The digest of one platform's image in an index; without a variant any variant will do."""
-        for row in self.document.get("manifests") or ():
-            told = row.get("platform") if isinstance(row, dict) else None
+        for row in rows_of(self.document):
+            told = row.get("platform")
             if not isinstance(told, dict):
                 continue
             short = f"{told.get('os')}/{told.get('architecture')}"
             if platform in (short, f"{short}/{told.get('variant')}") and isinstance(row.get("digest"), str):
                 return str(row["digest"])
         return None
+
+
+def rows_of(document: Any) -> list[dict[str, Any]]:
+    """The rows of an index, at most :data:`MAX_ROWS`; what is no index has none, and what is no object is no row."""
+    rows = document.get("manifests") if isinstance(document, dict) else None
+    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return found[:MAX_ROWS]
 
 
 class Registry(Protocol):
