@@ -1,17 +1,23 @@
-"""Images of the services in a compose file, after interpolation with ``.env`` and defaults."""
+"""Images of the services in a compose file, after interpolation with ``.env`` and defaults.
+
+What a service of the file builds is not pulled: neither its own ``image``, nor where another service names the same.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from doctor.images import placed
+from doctor.images import placed, reference
 from doctor.images.interpolate import Expansion, ExpansionError, expand_compose
 from doctor.images.use import ImageUse, Unreadable
 from doctor.images.yaml_nodes import Document, Scalar, load
 
 USE = "compose"
+# names to which an .env file gives a value in single quotes, in which nothing is interpolated
+_LITERAL = re.compile(r"^[ \t]*(?:export[ \t]+)?([\w.]+)[ \t]*=[ \t]*'", re.MULTILINE)
 
 
 def parse(text: str, path: str, values: Mapping[str, str] | None = None) -> tuple[list[ImageUse], list[Unreadable]]:
@@ -25,33 +31,82 @@ def parse(text: str, path: str, values: Mapping[str, str] | None = None) -> tupl
     loaded = load(text)
     found: dict[tuple[int, int], ImageUse] = {}
     for document in loaded.documents:
-        for service in _services(document):
-            use = _image(document, service, path, values or {})
-            if use is not None:
+        services = _services(document)
+        built: set[str | None] = set()
+        pulled: list[ImageUse] = []
+        for name in services:
+            use = _image(document, services[name], path, values or {})
+            if use is not None and _is_built(document, services, name):
+                built.add(_full_name(use))
+            elif use is not None:
+                pulled.append(use)
+        for use in pulled:
+            full = _full_name(use)
+            if full is None or full not in built:
                 found.setdefault((use.line, use.column), use)
     return list(found.values()), [Unreadable(path, line, why) for line, why in loaded.problems]
 
 
 def environment(text: str) -> dict[str, str]:
-    """The variables of an ``.env`` file; a line that is none is left out."""
+    """The variables of an ``.env`` file, which may name those above them; a line that is none is left out."""
     from dotenv import dotenv_values  # noqa: PLC0415 (only where a compose file has one)
 
-    return {k: v for k, v in dotenv_values(stream=io.StringIO(text), interpolate=False).items() if v is not None}
+    literal = set(_LITERAL.findall(text))
+    values: dict[str, str] = {}
+    for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items():
+        if value is None:
+            continue
+        values[name] = value
+        if "$" in value and name not in literal:
+            try:
+                values[name] = expand_compose(value, values).text
+            except ExpansionError:
+                continue
+    return values
 
 
-def _services(document: Document) -> list[Any]:
+def _services(document: Document) -> dict[str, Any]:
     root = document.mapping(document.root)
     if "services" in root:
-        return list(document.mapping(root["services"]).values())
+        return document.mapping(root["services"])
     # files of the first version name the services at the top
-    return [node for node in root.values() if {"image", "build"} & document.mapping(node).keys()]
+    return {name: node for name, node in root.items() if {"image", "build"} & document.mapping(node).keys()}
+
+
+def _is_built(document: Document, services: Mapping[str, Any], name: str) -> bool:
+    """Whether a service has a ``build``, its own or that of a service of this file which it extends."""
+    seen: set[str] = set()
+    while name in services and name not in seen:
+        seen.add(name)
+        build = document.mapping(services[name]).get("build")
+        if build is not None:
+            return not _is_taken_back(build)
+        extended = document.at(services[name], "extends")
+        if document.at(extended, "file") is not None:
+            return False
+        name = document.text(extended) or document.text(document.at(extended, "service")) or ""
+    return False
+
+
+def _is_taken_back(node: Any) -> bool:
+    """Whether a value is ``null`` or ``!reset …``, which takes back what another file says."""
+    tag = str(getattr(node, "tag", None) or "")
+    return tag.endswith((":null", "!reset"))
+
+
+def _full_name(use: ImageUse) -> str | None:
+    """The image's full name with its tag; None where it cannot be told."""
+    try:
+        found = reference.parse(use.reference)
+    except reference.InvalidReference:
+        return None
+    return found.normalized if found.tag or found.digest else f"{found.normalized}:latest"
 
 
 def _image(document: Document, service: Any, path: str, values: Mapping[str, str]) -> ImageUse | None:
-    if document.at(service, "build") is not None:
-        return None
-    scalar = document.scalar(document.at(service, "image"))
-    if scalar is None or not scalar.text.strip():
+    node = document.at(service, "image")
+    scalar = document.scalar(node)
+    if scalar is None or not scalar.text.strip() or _is_taken_back(node):
         return None
     expansion, error, open_ = expand(scalar, values)
     platform = document.text(document.at(service, "platform"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from doctor.images import placed
 from doctor.images.use import ImageUse, Unreadable
@@ -13,19 +14,21 @@ USE = "devcontainer"
 # what is never closed runs to the end, so that no part of the text is looked at twice
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[}\]])|\t', re.DOTALL)
 
+_IMAGE = re.compile(r'"image"\s*:\s*"([^"\\\n]*)"')
+
 
 def parse(text: str, path: str) -> tuple[list[ImageUse], list[Unreadable]]:
     """The image that a dev container is started from, and what could not be read."""
     plain = without_comments(text)
     try:
-        json.loads(plain.removeprefix("\ufeff") or "{}")
+        root = json.loads(plain.removeprefix("\ufeff") or "{}")
     except json.JSONDecodeError as error:
         return [], [Unreadable(path, error.lineno, f"not JSON: {error.msg}")]
     except RecursionError:
         return [], [Unreadable(path, None, "nested too deep to be read")]
     if '"image"' not in plain:
         return [], []
-    scalar = _image(plain)
+    scalar = _image(plain) or _searched(plain, root)
     if scalar is None or not scalar.text.strip():
         return [], []
     use = placed.use_of(scalar, USE, path)
@@ -38,6 +41,16 @@ def _image(plain: str) -> Scalar | None:
     if not documents:
         return None
     return documents[0].scalar(documents[0].at(documents[0].root, "image"))
+
+
+def _searched(plain: str, root: Any) -> Scalar | None:
+    """The image where a line end before the colon makes the JSON no YAML: the first value that reads so."""
+    name = root.get("image") if isinstance(root, dict) else None
+    for match in _IMAGE.finditer(plain) if isinstance(name, str) and name else ():
+        if match[1] == name:
+            line = plain.count("\n", 0, match.start(1)) + 1
+            return Scalar(name, line, match.start(1) - plain.rfind("\n", 0, match.start(1)), line, match.span(1))
+    return None
 
 
 def without_comments(text: str) -> str:

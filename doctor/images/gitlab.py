@@ -14,6 +14,9 @@ from doctor.images.yaml_nodes import Document, Scalar, load
 USE = "gitlab"
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}|\$(\w+)|%(\w+)%")
 _MOST_PASSES = 5
+_MOST_EXTENDED = 50
+# keys at the top that are neither jobs nor hold images
+_NO_JOBS = frozenset({"variables", "include", "workflow", "stages", "spec", "cache"})
 
 
 def parse(text: str, path: str) -> tuple[list[ImageUse], list[Unreadable]]:
@@ -24,9 +27,10 @@ def parse(text: str, path: str) -> tuple[list[ImageUse], list[Unreadable]]:
     loaded = load(text)
     found: dict[tuple[int, int], ImageUse] = {}
     for document in loaded.documents:
+        jobs = {k: v for k, v in document.mapping(document.root).items() if k not in _NO_JOBS}
         top = _variables(document, document.root)
-        for node in (document.root, *document.mapping(document.root).values()):
-            values = {**top, **_variables(document, node)}
+        for node in (document.root, *jobs.values()):
+            values = {**top, **_inherited(document, jobs, node)}
             for scalar in _images(document, node):
                 expansion = expand(scalar.text, values)
                 use = placed.use_of(scalar, USE, path, expansion=expansion)
@@ -41,6 +45,21 @@ def _images(document: Document, node: Any) -> list[Scalar]:
     nodes = [entries.get("image"), *document.sequence(entries.get("services"))]
     scalars = [document.scalar(n) or document.scalar(document.at(n, "name")) for n in nodes]
     return [s for s in scalars if s is not None and s.text.strip()]
+
+
+def _inherited(document: Document, jobs: Mapping[str, Any], node: Any) -> dict[str, str]:
+    """The variables of a job, those of the jobs of this file that it extends included."""
+    values: dict[str, str] = {}
+    pending, seen = [node], 0
+    while pending and seen < _MOST_EXTENDED:
+        seen += 1
+        job = pending.pop(0)
+        values = {**_variables(document, job), **values}
+        extended = document.at(job, "extends")
+        names = [document.text(item) for item in document.sequence(extended) or [extended]]
+        # of several, the last one wins
+        pending += [jobs[name] for name in reversed(names) if name is not None and name in jobs]
+    return values
 
 
 def _variables(document: Document, node: Any) -> dict[str, str]:

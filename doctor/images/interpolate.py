@@ -27,11 +27,16 @@ class ExpansionError(ValueError):
 
 @dataclass(frozen=True)
 class Expansion:
-    """What a word became. ``used``: the variables it names; ``unset``: those of them that have no value."""
+    """What a word became.
+
+    ``used``: the variables it names; ``unset``: those of them that have no value; ``blank``: those in whose place, for
+    want of a value and of a default, there is nothing now.
+    """
 
     text: str
     used: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
 
 
 class _Watched(Mapping[str, str]):
@@ -114,6 +119,7 @@ class _Compose:
     values: Mapping[str, str]
     used: dict[str, None] = field(default_factory=dict)
     unset: dict[str, None] = field(default_factory=dict)
+    blank: dict[str, None] = field(default_factory=dict)
     size: int = 0
 
     def expand(self, text: str, depth: int = 0) -> str:
@@ -137,7 +143,7 @@ class _Compose:
                 out.append(self._braced(text[dollar + 2 : end], depth))
                 at = end + 1
             elif name:
-                out.append(self._value(name[0]) or "")
+                out.append(self._plain(name[0]))
                 at = name.end()
             else:
                 out.append("$")
@@ -154,14 +160,20 @@ class _Compose:
             self.unset[name] = None
         return value
 
+    def _plain(self, name: str) -> str:
+        value = self._value(name)
+        if value is None:
+            self.blank[name] = None
+        return value or ""
+
     def _braced(self, body: str, depth: int) -> str:
         name = _NAME.match(body)
         if not name:
             raise ExpansionError("invalid template: a variable's name is missing")
-        value = self._value(name[0])
         rest = body[name.end() :]
         if not rest:
-            return value or ""
+            return self._plain(name[0])
+        value = self._value(name[0])
         blank_is_unset = rest[0] == ":"
         operator, word = (rest[1:2], rest[2:]) if blank_is_unset else (rest[0], rest[1:])
         given = value is not None and not (blank_is_unset and not value)
@@ -200,4 +212,4 @@ def expand_compose(text: str, values: Mapping[str, str]) -> Expansion:
         return Expansion(text)
     run = _Compose(values)
     result = run.expand(text)
-    return Expansion(result, tuple(run.used), tuple(run.unset))
+    return Expansion(result, tuple(run.used), tuple(run.unset), tuple(run.blank))

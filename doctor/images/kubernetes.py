@@ -1,4 +1,7 @@
-"""Images in Kubernetes manifests: containers of every kind in every kind of object, and image volumes."""
+"""Images in Kubernetes manifests: containers of every kind in every kind of object, and image volumes.
+
+The steps of Argo's workflows and of Tekton's tasks are containers too.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from doctor.images.use import ImageUse, Unreadable
 from doctor.images.yaml_nodes import TEMPLATE, load
 
 USE = "kubernetes"
-_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+_CONTAINERS = ("initContainers", "containers", "ephemeralContainers", "sidecars", "steps")
+# the one container of a step, as Argo and Tekton have it
+_CONTAINER = ("container", "script", "stepTemplate")
 # a document is parsed when it is an object of the API and gives an image a value on the same line
 _OBJECT = re.compile(
-    r"""\A(?=[\s\S]*?^[- \t"']*apiVersion["']?[ \t]*:)(?=[\s\S]*?^[- \t"']*kind["']?[ \t]*:)"""
+    r"""\A(?=[\s\S]*?(?:^|[{,])[- \t"']*apiVersion["']?[ \t]*:)(?=[\s\S]*?(?:^|[{,])[- \t"']*kind["']?[ \t]*:)"""
     r"""[\s\S]*?\b(?:image|reference)["']?[ \t]*:[ \t]*[^\s#]""",
     re.MULTILINE,
 )
@@ -37,6 +42,7 @@ def parse(text: str, path: str) -> tuple[list[ImageUse], list[Unreadable]]:
                 for key in _CONTAINERS
                 for item in document.sequence(entries.get(key))
             ]
+            scalars += [document.scalar(document.at(entries.get(key), "image")) for key in _CONTAINER]
             scalars += [
                 document.scalar(document.at(item, "image", "reference"))
                 for item in document.sequence(entries.get("volumes"))

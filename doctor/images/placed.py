@@ -11,8 +11,10 @@ from doctor.images.use import ImageUse, judge
 from doctor.images.yaml_nodes import Scalar
 
 DOCKER_SCHEME = "docker://"
-# the last part of a name, and the tag behind it: each one variable and nothing else
-_ALL_VARIABLE = re.compile(r"(?:.*/)?\$(?:\{[^{}]*\}|\w+):\$(?:\{[^{}]*\}|\w+)$")
+# a name and a tag that are each one variable with a default, and nothing else
+_ALL_DEFAULTS = re.compile(r"\$\{(\w+):?-[^{}]*\}:\$\{(\w+):?-[^{}]*\}")
+# a template's expression: of GitHub, of GitLab's components, of Helm, Jinja and their like
+_EXPRESSIONS = ("${{", "$[[", "{{", "{%", "<%")
 
 
 def use_of(
@@ -21,8 +23,8 @@ def use_of(
 ) -> ImageUse:  # fmt: skip
     """The use of the image that a value names.
 
-    An image that a variable without a value decides, or whose name and tag are both variables, is chosen outside the
-    file: its class is ``open``, and no rule judges it.
+    An image that a variable without a value or a template's expression decides, or whose name and tag are both left to
+    variables, is chosen outside the file: its class is ``open``, and no rule judges it.
 
     Args:
         scalar: the value as written.
@@ -54,17 +56,18 @@ def use_of(
     )
     if error is not None:
         return replace(placed, pinned=reference.UNRESOLVED)
-    if "${{" in text or "$[[" in text or (expansion and is_open(scalar.text, expansion)):
+    if any(mark in text for mark in _EXPRESSIONS) or (expansion and is_open(scalar.text, expansion)):
         return placed
     judged = judge(text, expansion)
     return replace(placed, pinned=judged.pinned, error=judged.error)
 
 
 def is_open(raw: str, expansion: Expansion) -> bool:
-    """Whether the image is chosen outside the file: a variable has no value, or name and tag are variables alike."""
-    if any(re.search(rf"\$(?:\{{{name}\}}|{name}(?!\w))", raw) for name in expansion.unset):
+    """Whether the image is chosen outside the file: a variable has no value, or name and tag are mere defaults."""
+    if expansion.blank:
         return True
-    return bool(_ALL_VARIABLE.match(raw))
+    defaults = _ALL_DEFAULTS.fullmatch(raw)
+    return defaults is not None and set(defaults.groups()) <= set(expansion.unset)
 
 
 def _span(scalar: Scalar, text: str) -> tuple[int, int] | None:

@@ -208,3 +208,89 @@ def test_bake_files() -> None:
     document = {"target": {"a": {"contexts": {"b": "docker-image://node"}}}}
     assert rows(bake.parse(json.dumps(document), "docker-bake.json")) == [(1, "node", "latest-implicit")]
     assert bake.parse('target "app" {', "docker-bake.hcl")[1][0].why == "not HCL"
+
+
+def test_compose_does_not_pull_what_it_builds() -> None:
+    """A built image is not pulled by the service that builds it, by one that extends that, or by another one."""
+    text = dedent("""\
+        services:
+          app: {build: ., image: localhost:5000/app}
+          worker: {image: "localhost:5000/app:latest"}
+          web: {extends: {service: app}, image: web:1}
+          other: {extends: {service: app, file: common.yml}, image: other:1}
+          db: {build: !reset null, image: postgres:16}
+          gone: {image: !reset null}
+          redis: {image: redis:7}
+    """)
+    assert rows(compose.parse(text, "compose.yml")) == [
+        (5, "other:1", "tag"),
+        (6, "postgres:16", "tag"),
+        (8, "redis:7", "tag"),
+    ]
+
+
+def test_compose_variables_that_decide() -> None:
+    """What ``.env`` sets is judged, also where name and tag are variables; what stays blank leaves the image open."""
+    text = dedent("""\
+        services:
+          a: {image: "${NAME}:${TAG:-latest}"}
+          b: {image: "reg.example/${OTHER:-x}:${TAG:-1}"}
+          c: {image: "redis${UNSET:+:$UNSET}"}
+          d: {image: "redis:${LITERAL}"}
+          e: {image: "redis:${UNSET:-$UNSET}"}
+    """)
+    values = compose.environment("BASE=x\nNAME=${BASE}/y\nTAG=\"2-${BASE}\"\nLITERAL='$BASE'\n")
+    assert values == {"BASE": "x", "NAME": "x/y", "TAG": "2-x", "LITERAL": "$BASE"}
+    assert [row[1:] for row in rows(compose.parse(text, "compose.yml", values))] == [
+        ("x/y:2-x", "tag"),
+        ("reg.example/x:2-x", "tag"),
+        ("redis", "latest-implicit"),
+        ("redis:$BASE", "unresolved"),
+        ("redis:", "open"),
+    ]
+
+
+def test_containers_of_workflow_engines_and_templates() -> None:
+    """Argo's and Tekton's steps are containers; a template's expression leaves the image open; JSON on one line."""
+    text = dedent("""\
+        apiVersion: argoproj.io/v1alpha1
+        kind: Workflow
+        spec:
+          templates:
+          - container: {image: python:3.11}
+            sidecars:
+            - {image: docker:dind}
+          - script: {image: alpine, source: "image: x"}
+          - container: {image: "{{inputs.parameters.image}}:1"}
+        ---
+        {"apiVersion":"tekton.dev/v1","kind":"Task","spec":{"steps":[{"image":"ubuntu"}]}}
+    """)
+    assert rows(kubernetes.parse(text, "w.yaml")) == [
+        (5, "python:3.11", "tag"),
+        (7, "docker:dind", "tag"),
+        (8, "alpine", "latest-implicit"),
+        (9, "{{inputs.parameters.image}}:1", "open"),
+        (11, "ubuntu", "latest-implicit"),
+    ]
+
+
+def test_variables_of_a_gitlab_job_that_is_extended() -> None:
+    """A job has the variables of those it extends, its own first; a variable named image is no image."""
+    text = dedent("""\
+        variables: {image: nope, V: "1"}
+        .old: {variables: {V: "2", W: a}}
+        .new: {extends: .old, variables: {V: "3"}}
+        a: {extends: [.old, .new], image: "x:$V-$W"}
+        b: {extends: .new, variables: {V: "4"}, image: "x:$V-$W"}
+        c: {extends: c, image: "x:$V"}
+    """)
+    assert rows(gitlab.parse(text, ".gitlab-ci.yml")) == [(4, "x:3-a", "tag"), (5, "x:4-a", "tag"), (6, "x:1", "tag")]
+
+
+def test_a_dev_container_whose_colon_stands_on_the_next_line() -> None:
+    """JSON that is no YAML is found all the same, at its place."""
+    text = '{\n  "image"\n  :\n  "ubuntu:22.04"\n}'
+    (use,), problems = devcontainer.parse(text, "devcontainer.json")
+    assert (use.line, use.column, use.pinned, problems) == (4, 4, "tag", [])
+    assert use.span is not None
+    assert text[slice(*use.span)] == "ubuntu:22.04"
