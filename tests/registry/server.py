@@ -23,8 +23,9 @@ def digest_of(data: bytes) -> str:
 class Fake:
     """What the registry holds (path under /v2/ → media type and bytes) and how it behaves.
 
-    ``behaviour`` maps a path to one of: an HTTP status, ``drip``, ``short``, ``html``, ``wrong-digest``, ``busy-once``,
-    ``redirect:URL``. ``auth``: None, ``basic`` or ``bearer``. ``seen`` records (path, Authorization).
+    ``behaviour`` maps a path to one of: an HTTP status, ``drip``, ``stall`` (all but the end at once), ``short``,
+    ``html``, ``wrong-digest``, ``busy-once``, ``busy`` (429, to come again in an hour), ``redirect:URL``. ``auth``:
+    None, ``basic`` or ``bearer``. ``seen`` records (path, Authorization).
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,8 @@ def _answer(handler: BaseHTTPRequestHandler, fake: Fake) -> None:
     if how == "busy-once":
         fake.behaviour[name] = None
         return _send(handler, 429, "text/plain", b"", {"Retry-After": "0"})
+    if how == "busy":
+        return _send(handler, 429, "text/plain", b"", {"Retry-After": "3600"})
     if isinstance(how, int):
         return _send(handler, how, "text/plain", b"")
     if isinstance(how, str) and how.startswith("redirect:"):
@@ -110,8 +113,8 @@ def _answer(handler: BaseHTTPRequestHandler, fake: Fake) -> None:
         return _send(handler, 404, "application/json", b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
     media_type, data = fake.content[name]
     digest = digest_of(b"other") if how == "wrong-digest" else digest_of(data)
-    if how == "drip":
-        return _drip(handler, media_type, data)
+    if how in ("drip", "stall"):
+        return _drip(handler, media_type, data, len(data) - 300 if how == "stall" else 0)
     extra = {"Docker-Content-Digest": digest}
     if how == "short":
         extra["Content-Length"] = str(len(data) + 100)
@@ -132,12 +135,13 @@ def _send(
     handler.close_connection = True
 
 
-def _drip(handler: BaseHTTPRequestHandler, media_type: str, data: bytes) -> None:
+def _drip(handler: BaseHTTPRequestHandler, media_type: str, data: bytes, at_once: int = 0) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", media_type)
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
-    for byte in data[:300]:
+    handler.wfile.write(data[:at_once])
+    for byte in data[at_once : at_once + 300]:
         try:
             handler.wfile.write(bytes([byte]))
         except OSError:

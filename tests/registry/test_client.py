@@ -67,6 +67,9 @@ def test_no_credentials_is_no_access(registry: Fake) -> None:
         ("redirect:http://169.254.169.254/latest", Untrustworthy, "not followed"),
         ("redirect:ftp://127.0.0.1/x", Untrustworthy, "not followed"),
         ("drip", NoAnswer, "too slow"),
+        (401, NoAccess, "says of authentication only"),
+        (429, NoAnswer, "answers 429"),
+        ("busy", NoAnswer, "answers 429"),
     ],
 )
 def test_each_misbehaviour_has_its_own_outcome(
@@ -78,6 +81,34 @@ def test_each_misbehaviour_has_its_own_outcome(
     with pytest.raises(error, match=words):
         client(seconds=1.0).manifest(parse(f"{registry.host}/app:1"))
     assert time.monotonic() - started < 4
+
+
+def test_a_layer_that_drips_after_a_fast_start_is_given_up(registry: Fake) -> None:
+    """However much came at once: who then sends a byte now and then does not hold us up until the last one."""
+    data = bytes(200_000)
+    registry.content[f"app/blobs/{digest_of(data)}"] = ("application/octet-stream", data)
+    registry.behaviour[f"app/blobs/{digest_of(data)}"] = "stall"
+    started = time.monotonic()
+    with pytest.raises(NoAnswer, match=r"too slow: [0-9]+ bytes"):
+        list(client(seconds=1.0).stream(parse(f"{registry.host}/app:1"), digest_of(data)))
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b'{"config": {}, "x": "' + b"x" * 5_000_000 + b'"}', "larger than"),
+        (b'{"config":' * 100_000, "no manifest was answered"),
+        (b"[]", "no manifest was answered"),
+        (b"\xff\xfe", "no manifest was answered"),
+        (b"", "no manifest was answered"),
+    ],
+)
+def test_manifests_that_are_none(registry: Fake, data: bytes, words: str) -> None:
+    """Too large, nested too deep, of another form, no text, nothing."""
+    registry.put("app", "odd", "application/vnd.oci.image.index.v1+json", data)
+    with pytest.raises(Untrustworthy, match=words):
+        client().manifest(parse(f"{registry.host}/app:odd"))
 
 
 def test_endless_redirects_end(registry: Fake) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import subprocess
@@ -101,10 +102,15 @@ def test_what_inflates_beyond_measure_is_refused(tmp_path: Path, monkeypatch: py
     assert [one.name for one in tmp_path.iterdir()] == ["blob"]
 
 
-def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
+def gzipped(data: bytes) -> bytes:
+    return gzip.compress(data, 1)
+
+
+@pytest.mark.parametrize("pack", [packed, gzipped])
+def test_a_bomb_costs_little_memory(tmp_path: Path, pack: object) -> None:
     """A few kilobytes that stand for a gigabyte are refused in bounded memory."""
-    frame = packed(bytes(64 << 20))
-    place = layout(tmp_path / "layout", [LOWER], [frame * 20])
+    assert callable(pack)
+    place = layout(tmp_path / "layout", [LOWER], [pack(bytes(64 << 20)) * 20])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "doctor", "snapshot", f"archive:{place}", "--no-cache"]
     limit = 700 << 20  # of address space; the interpreter and four threads take 350 of it

@@ -275,8 +275,10 @@ class RegistryClient:
             while piece := response.raw.read1(CHUNK):
                 got += len(piece)
                 yield piece
-                if time.monotonic() > deadline and got < SLOW * self.seconds:
-                    raise NoAnswer(f"{host}: too slow: {got} bytes within {self.seconds:g} s")
+                now = time.monotonic()
+                taken = now - deadline + self.seconds  # since the question, what reading it took us included
+                if now > deadline and got < SLOW * taken:
+                    raise NoAnswer(f"{host}: too slow: {got} bytes within {taken:.0f} s")
         except urllib3.exceptions.HTTPError as error:
             raise NoAnswer(f"{host}: broke off after {got} bytes: {_short(error)}") from None
         if promised.isdigit() and got != int(promised) and response.request.method != "HEAD":
