@@ -33,8 +33,8 @@ FILES = [
     ("images/gpu.Dockerfile", "FROM python:3.12\n", "FROM python:3.12@{A}\n"),
     (
         "compose.yaml",
-        "services:\n  a:\n    image: python:3.12 # python:3.12\n  b:\n    image: 'nginx:1'\n    build: .\n  c: {{image: \"nginx:1\"}}\n",
-        "services:\n  a:\n    image: python:3.12@{A} # python:3.12\n  b:\n    image: 'nginx:1'\n    build: .\n  c: {{image: \"nginx:1@{B}\"}}\n",
+        "services:\n  a:\n    image: python:3.12 # python:3.12\n  b:\n    image: 'busybox:1'\n    build: .\n  c: {{image: \"nginx:1\"}}\n",
+        "services:\n  a:\n    image: python:3.12@{A} # python:3.12\n  b:\n    image: 'busybox:1'\n    build: .\n  c: {{image: \"nginx:1@{B}\"}}\n",
     ),
     (
         "compose.yaml",
