@@ -9,6 +9,7 @@ import msgspec
 
 from doctor.canary import described
 from doctor.canary.canonical import Plain, canonical, changes, snake
+from doctor.canary.changes import same_versions
 from doctor.canary.distance import KURTOSIS_THRESHOLD, PROBE_THRESHOLDS, STAGE_THRESHOLDS, Distances
 from doctor.canary.draws import kept_to
 from doctor.canary.record import InitializerProbe, Record
@@ -61,6 +62,8 @@ def changed_defaults(a: Record, b: Record, distances: Distances) -> list[Cause]:
             found.append(Cause(what, *(configured or describe(a, b)), evidence=evidence))
     if not found and exceeded:
         found += _by_configuration(a, b, exceeded)
+    if precision is None and same_versions(a.environment, b.environment):
+        found += _told_only(a, b, {cause.what for cause in found})
     return found
 
 
@@ -203,6 +206,9 @@ def _initializers(a: Record, b: Record, distances: Distances) -> tuple[str, str]
     names = [initializer_name(record.probes.initializer) for record in (a, b)]
     if distances.draws is not None and names[0] == names[1]:
         return names[0], f"{names[0]}, {distances.draws}"
+    if "limit" in distances.initializer and names[0] == names[1]:
+        wide = (b.probes.initializer.max or 0.0) / (a.probes.initializer.max or 1.0)
+        return names[0], f"{names[0]}, {wide:.4g} times as wide"
     width = _width(a.probes.initializer, b.probes.initializer)
     if width is not None:
         names[1] = f"{names[0]}, {width:.2f} times as wide"
@@ -225,6 +231,19 @@ def _width(a: InitializerProbe, b: InitializerProbe) -> float | None:
 def _option(config: Any, key: str) -> str | None:
     value = config.get(key) if isinstance(config, dict) else None
     return snake(str(value)) if value is not None else None
+
+
+def _told_only(a: Record, b: Record, named: set[str]) -> list[Cause]:
+    """Settings that one and the same Keras tells differently, though this training does not show it.
+
+    A constraint that never binds here does in a larger model. Between versions such words prove nothing.
+    """
+    found = []
+    for what in ("optimizer", "loss", "layer"):
+        configured = None if what in named else _configured(a, b, what)
+        if configured is not None:
+            found.append(Cause(what, *configured, evidence=(f"config.{what}",)))
+    return found
 
 
 def _by_configuration(a: Record, b: Record, exceeded: tuple[str, ...]) -> list[Cause]:

@@ -42,6 +42,8 @@ SPREAD_THRESHOLD = 0.03
 KURTOSIS_THRESHOLD = 0.15
 REACH_THRESHOLD = 0.15
 BOUNDED_REACH = 2.6
+UNIFORM_REACH = 1.76  # sqrt(3) and a little: the largest of so many uniform values is within 0.1 % of the limit
+LIMIT_THRESHOLD = 0.005
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -241,6 +243,8 @@ def _initializer_differences(a: InitializerProbe, b: InitializerProbe) -> tuple[
             found.append("kurtosis")
         if min(reach) < BOUNDED_REACH and abs(reach[0] - reach[1]) > REACH_THRESHOLD:
             found.append("reach")
+        if max(reach) < UNIFORM_REACH and abs(b.max / a.max - 1.0) > LIMIT_THRESHOLD:
+            found.append("limit")
         if abs((a.mean or 0.0) - (b.mean or 0.0)) > 6.0 * a.sd / math.sqrt(a.shape[0] * a.shape[1]) * math.sqrt(2.0):
             found.append("mean")
     if a.bias is not None and b.bias is not None and _largest(a.bias, b.bias, 1e-7) > SPREAD_THRESHOLD:

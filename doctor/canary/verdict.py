@@ -81,9 +81,9 @@ def incomparable(a: Record, b: Record) -> str | None:
 def _class(a: Record, b: Record, distances: Distances, causes: list[Cause]) -> str:
     if not (a.probes.seed.honoured and b.probes.seed.honoured):
         return "seed-ignored"
-    if distance.bitwise_equal(a, b):
+    if distance.bitwise_equal(a, b) and not causes:
         return "bitwise"
-    if distances.fired() or distances.exceeded():
+    if distances.fired() or distances.exceeded() or causes:
         return "default-changed" if causes else "unexplained"
     return "rounding" if distances.same_draws else "random-stream"
 

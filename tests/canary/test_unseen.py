@@ -8,7 +8,7 @@ import pytest
 
 from doctor.canary.distance import bitwise_equal
 
-from .records import document, record, seeds, stage
+from .records import arm, document, record, seeds, stage
 from .test_verdict import Edit, drift, shift, values
 
 
@@ -42,6 +42,16 @@ def test_draws_changed_on_their_way_are_no_other_stream(change: Any, words: str)
     assert told["class"] == "default-changed"
     assert causes(told) == [("initializer", "glorot_uniform", f"glorot_uniform, {words}")]
     assert told["causes"][0]["evidence"] == ["stages.default.init"]
+
+
+def test_a_uniform_distribution_one_percent_narrower_is_told_by_its_limit() -> None:
+    """Also where the draws are others: the largest of 15,360 values is within 0.1 % of the limit."""
+
+    def edit(b: dict[str, Any]) -> None:
+        b["stages"]["default"] = arm(77)
+        b["probes"]["initializer"].update(sha256="07he4", sd=0.0875, max=0.1515)
+
+    assert causes(drift(edit)) == [("initializer", "glorot_uniform", "glorot_uniform, 0.9902 times as wide")]
 
 
 def test_given_weights_that_come_back_rounded_are_a_matter_of_precision() -> None:

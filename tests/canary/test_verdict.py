@@ -93,9 +93,21 @@ def test_a_stage_is_named_by_a_configuration_that_differs_there() -> None:
     assert told["causes"][0]["evidence"] == ["stages.pinned.gradient", "config.layer"]
 
 
-def test_a_configuration_that_changes_nothing_is_no_cause() -> None:
-    """Words alone are not evidence."""
-    assert drift(lambda b: b["config"]["layer"].update(lora_alpha=3))["class"] == "bitwise"
+def test_words_that_change_no_number_count_within_one_version_only() -> None:
+    """A constraint that does not bind here may elsewhere; another version of Keras writes other words for the same."""
+
+    def edit(b: dict[str, Any]) -> None:
+        b["config"]["layer"].update(kernel_constraint="max_norm(max_value=9.0)")
+
+    told = drift(edit)
+    assert told["class"] == "default-changed"
+    assert [cause["evidence"] for cause in told["causes"]] == [["config.layer"]]
+
+    def newer(b: dict[str, Any]) -> None:
+        edit(b)
+        b["environment"]["keras"] = "2.16.0"
+
+    assert drift(newer)["class"] == "bitwise"
 
 
 def test_other_draws_of_one_family_are_a_random_stream() -> None:
