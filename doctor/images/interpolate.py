@@ -190,15 +190,23 @@ class _Compose:
 
 
 def _closing_brace(text: str, opening: int) -> int:
-    depth = 0
-    for at in range(opening, len(text)):
-        if text[at] == "{":
-            depth += 1
-        elif text[at] == "}":
+    """The brace that closes the one at ``opening``; compose-go takes the line's last one where none does."""
+    end = text.find("\n", opening)
+    line = text[: end if end >= 0 else len(text)]
+    depth, at = 0, opening
+    while at < len(line):
+        if line[at] == "}":
             depth -= 1
             if depth == 0:
                 return at
-    raise ExpansionError("invalid template: a closing brace is missing")
+        elif line[at] == "{":
+            depth += 1
+            at += 1  # its first character is never a brace to compose-go
+        at += 1
+    last = line.rfind("}", opening)
+    if last < 0:
+        raise ExpansionError("invalid template: a closing brace is missing")
+    return last
 
 
 def expand_compose(text: str, values: Mapping[str, str]) -> Expansion:
