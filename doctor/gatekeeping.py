@@ -20,6 +20,7 @@ from doctor.case import Case
 from doctor.diagnosis import join, machine_name, named
 from doctor.engine import Outcome, judge
 from doctor.errors import DoctorError, UsageError
+from doctor.model.facts import known
 from doctor.model.report import CaseRow, Finding, MachineRow, Note
 from doctor.model.snapshot import Snapshot, Subject
 from doctor.model.wire import decode_snapshot, load_snapshot
@@ -122,8 +123,37 @@ def gather(request: Request, settings: Settings) -> Gathered:
         found.software.append(named(looked.snapshots[0], word) if words else looked.snapshots[0])
         found.notes += looked.notes
         found.header = found.header or looked.header
+    if not words and found.software:
+        _say_if_empty(found, found.software[0])
     found.machines = _machines(settings, found)
     return found
+
+
+def _say_if_empty(found: Gathered, snapshot: Snapshot) -> None:
+    """Where no target is named and this environment has no TensorFlow, hardly anything was judged.
+
+    That is incomplete where the project asks for TensorFlow or Keras, and a remark where it does not.
+    """
+    case = Case(snapshot)
+    framework = (case.software.tensorflow, case.software.keras)
+    if any(known(one.present) or known(one.version) is not None for one in framework):
+        return
+    asking = next((row for row in known(case.project.requirements) or () if _is_framework(row)), None)
+    name = snapshot.subject.name
+    help_ = "name images in the policy, or an interpreter with --python"
+    if asking is None:
+        found.notes.append(Note(name, f"no TensorFlow is found in this environment, so that little is judged: {help_}"))
+    else:
+        found.unmet.append(
+            Note(
+                name,
+                f"{name}: no TensorFlow is found in this environment, which {asking.get('path')} asks for: {help_}",
+            )
+        )
+
+
+def _is_framework(row: Mapping[str, Any]) -> bool:
+    return str(row.get("name")).startswith(("tensorflow", "tf-nightly", "keras", "tf-keras"))
 
 
 def chosen(request: Request, settings: Settings) -> tuple[str, ...]:

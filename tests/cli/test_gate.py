@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +309,25 @@ def test_fail_on_never_reports_only(project: Project) -> None:
     code, report = project.gate("--fail-on", "never")
     assert (code, report["verdict"]) == (0, "pass")
     assert report["findings"]
+
+
+@pytest.fixture
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter without packages."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder / "env")
+    return folder / "env" / "bin" / "python"
+
+
+@pytest.mark.parametrize(
+    ("asks", "code", "verdict"), [("tensorflow==2.15.0\n", 3, "incomplete"), ("six==1.16.0\n", 0, "pass")]
+)
+def test_an_environment_without_tensorflow_is_said(
+    asks: str, code: int, verdict: str, project: Project, bare_python: Path
+) -> None:
+    """No target is named and the environment has no TensorFlow: not green where the project asks for it."""
+    project.write("kdoctor.toml", 'fail-on = "error"\n')
+    project.write("requirements.txt", asks)
+    got, report = project.gate(KDOCTOR_PYTHON=str(bare_python))
+    assert (got, report["verdict"]) == (code, verdict), report["findings"]
+    assert any("no TensorFlow is found in this environment" in note["why"] for note in report["notes"])
