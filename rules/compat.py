@@ -14,7 +14,7 @@ from .tables.cuda import branch_of, cuda_reported_by, forward_compat, forward_co
 from .tables.gpus import dropped_by_driver
 from .tables.versions import major, major_minor, numbers
 
-LOOK_FOR_COMPAT = "to be sure, run in the container: ls /usr/local/cuda/compat"
+LOOK_FOR_COMPAT = "to be sure, run: ls /usr/local/cuda/compat; echo $LD_LIBRARY_PATH"
 _UNSUPPORTED_TARGETS = frozenset({"New Feature Branch", "evaluation/developer"})
 
 
@@ -90,16 +90,25 @@ def _hooked(case: Case, version: str, driver: str) -> str | None:
 
 
 def may_be_lifted(case: Case, cuda: str) -> bool:
-    """Whether a cuda-compat library that nobody looked for may run this CUDA over the driver.
+    """Whether a cuda-compat library, of which not enough is known, may run this CUDA over the driver.
 
     NVIDIA's images bring one; it serves data-centre GPUs over the driver branches that NVIDIA does not exclude.
     """
     driver = driver_version(case)
-    if not case.in_container or driver is None or known(case.software.cuda.compat_driver) is not None:
+    if driver is None or not _may_have_compat(case):
         return False
     gpus = gpus_seen(case) if known(case.machine.gpus) else ()
     served = bool(gpus) and all(forward_compatible_class(gpu.name) for gpu in gpus)
     return served and forward_compat(cuda, driver) != "not_compatible"
+
+
+def _may_have_compat(case: Case) -> bool:
+    """Whether nobody looked for the library where there may be one, or it is there and its use is not known."""
+    there, variables = known(case.software.cuda.compat_driver), known(case.software.environment)
+    if there is None:
+        entries = (variables or {}).get("LD_LIBRARY_PATH", "").split(":")
+        return case.in_container or any(entry.rstrip("/").endswith("/compat") for entry in entries)
+    return isinstance(there, str) and variables is None
 
 
 class Judgement(msgspec.Struct, frozen=True):

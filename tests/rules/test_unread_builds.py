@@ -137,9 +137,14 @@ class TestConfidence:
         assert (outcome("KD102", old), outcome("KD102", unseen)) == ("error", "warning")
         assert "ls /usr/local/cuda/compat" in fix("KD102", unseen)
         assert (outcome("KD108", old), outcome("KD108", unseen)) == ("error", "warning")
+        on_path = {"software.environment": {"LD_LIBRARY_PATH": "/usr/local/cuda/compat:/usr/lib"}}
+        bare = change(unseen, {"subject": {"kind": "host", "name": "host"}})
+        assert outcome("KD102", change(bare, on_path)) == "warning"
+        unasked = change(old, {"software.cuda.compat_driver": "535.104.05", "software.environment": Drop})
+        assert outcome("KD102", change(unasked, {"subject": {"kind": "host", "name": "host"}})) == "warning"
         consumer = change(unseen, {"machine.gpus": [{"name": RTX3090[0], "compute_capability": RTX3090[1]}]})
         assert outcome("KD102", consumer) == "error"
-        assert outcome("KD102", change(unseen, {"subject": {"kind": "host", "name": "host"}})) == "error"
+        assert outcome("KD102", bare) == "error"
 
     def test_a_tensorflow_of_unknown_version_may_be_a_shell(self) -> None:
         """`tensorflow` for Windows only required `tensorflow-intel` for years: no overlap without its version."""
