@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -56,15 +59,66 @@ def read_file(path: Path) -> Log:
         raise TargetError(f"{path}: the log cannot be read: {error.strerror or error}") from None
 
 
-def read(file: IO[bytes]) -> Log:
+def read(file: IO[bytes], echo: Callable[[bytes], None] | None = None) -> Log:
     """The log that a binary stream holds, to its end; memory stays bounded whatever it brings.
 
     Lines of one shape (the same but for digits) are kept ``MAX_OF_A_SHAPE`` times, all together ``MAX_LINES``.
+
+    Args:
+        file: the stream.
+        echo: gets each piece unchanged as it comes, before it is looked at.
     """
     keeper = _Keeper(_relevant())
-    for lines in _lines(file):
+    for lines in _lines(file, echo):
         keeper.take(lines)
     return Log(tuple(keeper.kept), keeper.read, keeper.full)
+
+
+def read_pipe(file: IO[bytes], echo: IO[bytes] | None = None) -> Log:
+    """The log that comes through a pipe; with ``echo`` it is passed on there, byte for byte.
+
+    The first interrupt (Ctrl-C reaches the program before the pipe, too) does not end the reading: what that program
+    says last is read until it is gone. A second one does.
+
+    Raises:
+        KeyboardInterrupt: at the second interrupt.
+    """
+    with _patient():
+        return read(file, None if echo is None else _Echo(echo))
+
+
+class _Echo:
+    """Passes pieces on until nobody takes them any more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file: IO[bytes] | None = file
+
+    def __call__(self, piece: bytes) -> None:
+        if self.file is None:
+            return
+        try:
+            self.file.write(piece)
+            self.file.flush()
+        except OSError:  # the reader is gone, or the disk is full: the log is read on
+            self.file = None
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Within: the first interrupt is passed over. Outside the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def once(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def joined(snapshot: Snapshot, log: Log) -> Snapshot:
@@ -115,10 +169,13 @@ def _relevant() -> Callable[[bytes], bool]:
     return relevant
 
 
-def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
+def _lines(file: IO[bytes], echo: Callable[[bytes], None] | None = None) -> Iterator[list[bytes]]:
     """The lines of a stream, a chunk's worth at a time; a line of more than ``MAX_LINE`` comes in pieces."""
     rest = b""
-    while chunk := file.read(CHUNK):
+    take = getattr(file, "read1", file.read)  # what a pipe holds now, not what it will hold in an hour
+    while chunk := take(CHUNK):
+        if echo is not None:
+            echo(chunk)
         text = (rest + chunk).replace(b"\0", b"").replace(b"\r\n", b"\n").translate(_ENDS)
         *lines, rest = text.split(b"\n")
         if len(rest) > MAX_LINE:

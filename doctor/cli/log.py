@@ -23,8 +23,9 @@ def log(
     ] = None,
     no_machine: Annotated[bool, typer.Option("--no-machine", help="Judge by the log alone.")] = False,
     python: Annotated[Optional[str], typer.Option(help="Judge with this interpreter's environment.")] = None,  # noqa: UP045
+    tee: Annotated[bool, typer.Option("--tee", help="Pass stdin on to stderr, unchanged, while it is read.")] = False,
 ) -> None:
-    """Explain a log: python train.py 2>&1 | kdoctor log."""
+    """Explain a log: python train.py 2>&1 | kdoctor log --tee."""
     from doctor import logs
     from doctor.cli.session import Session
     from doctor.errors import UsageError
@@ -34,10 +35,12 @@ def log(
     session = Session.open(flags)
     if no_machine and (machine is not None or python is not None):
         raise UsageError("--no-machine: the log is judged alone; leave --machine and --python out")
+    if tee and str(file) != "-":
+        raise UsageError("--tee: only what comes through stdin is passed on; leave it out, or the file")
     if str(file) == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("log: nothing on stdin; name a file, or: python train.py 2>&1 | kdoctor log")
-        found = logs.read(sys.stdin.buffer)
+        found = logs.read_pipe(sys.stdin.buffer, sys.stderr.buffer if tee else None)
     else:
         found = logs.read_file(file)
     if no_machine:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.test_commands import HEALTHY, kdoctor
 
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = "Unable to register cuFFT factory: x\nLoaded runtime CuDNN library: 8.4.1 but source was compiled with: 8.6.0.\n"
 
 
@@ -67,3 +75,80 @@ def test_what_cannot_be_asked(arguments: tuple[str, ...], words: str, tmp_path: 
     assert found.returncode in (2, 3)
     assert words in found.stderr
     assert len(found.stderr.splitlines()) == 1
+
+
+def _through_a_pipe(*arguments: str, **more: Any) -> subprocess.Popen[bytes]:
+    """``kdoctor log`` that reads a pipe."""
+    command = [sys.executable, "-m", "doctor", "log", "--no-machine", "--format", "json", *arguments]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, **pipes)
+
+
+def test_tee_passes_the_stream_on_unchanged() -> None:
+    """Colours, progress bars, NULs and bytes of no encoding come out on stderr as they went in."""
+    data = b"\x1b[31m1/10\r2/10\r\n\0\xff\xfe no end " + TEXT.encode() + b"last, without an end"
+    with _through_a_pipe("--tee") as running:
+        out, echoed = running.communicate(data, timeout=60)
+    assert echoed == data
+    assert [f["code"] for f in json.loads(out)["findings"]] == ["KD204"]
+    assert running.returncode == 1
+
+
+def test_tee_shows_a_line_when_it_comes() -> None:
+    """Nobody waits for the end of the training to see its first epoch."""
+    with _through_a_pipe("--tee") as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        running.stdin.write(b"Epoch 1/100\n")
+        running.stdin.flush()
+        ready, _, _ = select.select([running.stderr], [], [], 60)
+        assert ready
+        assert os.read(running.stderr.fileno(), 100) == b"Epoch 1/100\n"
+        running.communicate(timeout=60)
+
+
+def test_the_reader_of_the_echo_may_leave() -> None:
+    """The report comes all the same."""
+    read_end, write_end = os.pipe()
+    with _through_a_pipe("--tee", stderr=write_end) as running:
+        os.close(write_end)
+        os.close(read_end)
+        out, _ = running.communicate(TEXT.encode() * 1000, timeout=60)
+    assert [f["code"] for f in json.loads(out)["findings"]] == ["KD204"]
+
+
+def test_an_interrupt_ends_the_training_and_not_its_diagnosis() -> None:
+    """Ctrl-C reaches both sides of the pipe: what the program says last is read, and judged."""
+    with _through_a_pipe("--tee") as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        running.stdin.write(b"Epoch 1/100\n")
+        running.stdin.flush()
+        assert select.select([running.stderr], [], [], 60)[0]
+        os.read(running.stderr.fileno(), 100)
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        out, _ = running.communicate(TEXT.encode(), timeout=60)
+    assert [f["code"] for f in json.loads(out)["findings"]] == ["KD204"]
+    assert running.returncode == 1
+
+
+def test_the_second_interrupt_ends_the_diagnosis() -> None:
+    """A program that does not stop is no reason to go on."""
+    with _through_a_pipe("--tee") as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        running.stdin.write(b"Epoch 1/100\n")
+        running.stdin.flush()
+        assert select.select([running.stderr], [], [], 60)[0]
+        for _ in range(2):
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        assert running.wait(timeout=60) == 130
+
+
+def test_tee_is_for_pipes(log: Path) -> None:
+    """A file is there already."""
+    found = kdoctor("log", log, "--tee")
+    assert found.returncode == 2
+    assert "--tee: only what comes through stdin is passed on" in found.stderr
