@@ -1,4 +1,5 @@
-"""Images of the services in a compose file, after interpolation with ``.env`` and defaults.
+"""Images of the services in a compose file, after interpolation with ``.env`` and defaults; those of builds, too:
+Dockerfiles within the file, and contexts that are images.
 
 What a service of the file builds is not pulled: neither its own ``image``, nor where another service names the same.
 """
@@ -10,18 +11,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from doctor.images import placed, reference
+from doctor.images import inline, placed, reference
 from doctor.images.interpolate import Expansion, ExpansionError, expand_compose
 from doctor.images.use import ImageUse, Unreadable
 from doctor.images.yaml_nodes import Document, Scalar, load
 
 USE = "compose"
+# in a mapping the name of the context is its key; in a list it stands before the value
+_CONTEXT = re.compile(rf"(?:[^=/]*=)?{inline.CONTEXT_SCHEME}")
+# a line of an .env file with a colon in the sign's place
+_COLON = re.compile(r"^([ \t]*(?:export[ \t]+)?[\w.-]+[ \t]*):", re.MULTILINE)
 # names to which an .env file gives a value in single quotes, in which nothing is interpolated
 _LITERAL = re.compile(r"^[ \t]*(?:export[ \t]+)?([\w.]+)[ \t]*=[ \t]*'", re.MULTILINE)
 
 
 def parse(text: str, path: str, values: Mapping[str, str] | None = None) -> tuple[list[ImageUse], list[Unreadable]]:
-    """The images that services use without building them, and what could not be read.
+    """The images that services use, and those that their builds name here; what could not be read.
 
     Args:
         text: the decoded file.
@@ -30,8 +35,9 @@ def parse(text: str, path: str, values: Mapping[str, str] | None = None) -> tupl
     """
     loaded = load(text)
     found: dict[tuple[int, int], ImageUse] = {}
+    problems = [Unreadable(path, line, why) for line, why in loaded.problems]
     for document in loaded.documents:
-        services = _services(document)
+        services = services_of(document)
         built: set[str | None] = set()
         pulled: list[ImageUse] = []
         for name in services:
@@ -44,28 +50,51 @@ def parse(text: str, path: str, values: Mapping[str, str] | None = None) -> tupl
             full = _full_name(use)
             if full is None or full not in built:
                 found.setdefault((use.line, use.column), use)
-    return list(found.values()), [Unreadable(path, line, why) for line, why in loaded.problems]
+        for service in services.values():
+            uses, faults = _build(document, document.at(service, "build"), path, text, values or {})
+            found |= {(use.line, use.column): use for use in uses if (use.line, use.column) not in found}
+            problems += [fault for fault in faults if fault not in problems]  # an anchor is read once for each alias
+    return list(found.values()), problems
+
+
+def _build(
+    document: Document, build: Any, path: str, text: str, values: Mapping[str, str]
+) -> tuple[list[ImageUse], list[Unreadable]]:
+    """The images of a build: those of ``dockerfile_inline``, and its contexts that are ``docker-image://``."""
+    lines = inline.of_node(document, document.at(build, "dockerfile_inline"))
+    lines, open_ = inline.expanded(lines, lambda line: expand_compose(line, values))
+    uses, problems = inline.read(lines, path, text, open_)
+    contexts = document.at(build, "additional_contexts")
+    for node in (*document.mapping(contexts).values(), *document.sequence(contexts)):
+        scalar = document.scalar(node)
+        scheme = _CONTEXT.match(scalar.text) if scalar is not None else None
+        if scalar is None or scheme is None:
+            continue
+        expansion, error, unknown = expand(scalar, values)
+        use = placed.use_of(scalar, USE, path, expansion=expansion, error=error, scheme=scheme[0])
+        uses.append(placed.opened(use) if unknown else use)
+    return uses, problems
 
 
 def environment(text: str) -> dict[str, str]:
     """The variables of an ``.env`` file, which may name those above them; a line that is none is left out."""
     from dotenv import dotenv_values  # noqa: PLC0415 (only where a compose file has one)
 
+    text = _COLON.sub(r"\1=", text)  # compose takes ``NAME: value`` too
     literal = set(_LITERAL.findall(text))
     values: dict[str, str] = {}
     for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items():
         if value is None:
             continue
-        values[name] = value
-        if "$" in value and name not in literal:
-            try:
-                values[name] = expand_compose(value, values).text
-            except ExpansionError:
-                continue
+        try:
+            values[name] = value if name in literal else expand_compose(value, values).text
+        except ExpansionError:
+            values[name] = value
     return values
 
 
-def _services(document: Document) -> dict[str, Any]:
+def services_of(document: Document) -> dict[str, Any]:
+    """The services of a compose file by their names."""
     root = document.mapping(document.root)
     if "services" in root:
         return document.mapping(root["services"])

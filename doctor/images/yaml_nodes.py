@@ -87,6 +87,21 @@ class Document:
             (first + self._offset, last + self._offset) if exact else None,
         )
 
+    def block(self, node: Any) -> list[tuple[int, int, str]] | None:
+        """The lines behind the mark of a literal block: number, offset and text of each; None for any other value."""
+        if getattr(node, "id", None) != "scalar" or node.style != "|":
+            return None
+        found: list[tuple[int, int, str]] = []
+        count = node.value.count("\n") + (not node.value.endswith("\n"))
+        line, at = node.start_mark.line, self._text.find("\n", node.start_mark.index) + 1
+        while 0 < at < len(self._text) and len(found) < count:
+            line += 1
+            end = self._text.find("\n", at)
+            end = len(self._text) if end < 0 else end
+            found.append((line + self._line, at + self._offset, self._text[at:end].removesuffix("\r")))
+            at = end + 1
+        return found
+
     def text(self, node: Any) -> str | None:
         """The text of a scalar node; None for any other node."""
         found = self.scalar(node)

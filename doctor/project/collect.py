@@ -57,6 +57,7 @@ class _Collection:
         self.found = Found()
         self._suppressions: list[dict[str, Any]] = []
         self._environment: list[dict[str, Any]] = []
+        self._replaced: set[tuple[str, str]] = set()  # names of contexts, by the Dockerfile that may use them
         self._includes: dict[str, list[Include]] = {}  # by the including file
         self._kinds: dict[str, str] = {}  # requirements files that were read: path → kind
 
@@ -103,6 +104,10 @@ class _Collection:
         if isinstance(variables, Unreadable):
             self.found.unreadable.append(variables)
             variables = {}
+        if kind in (discover.COMPOSE, discover.BAKE) and "contexts" in file.text:
+            from doctor.images import contexts  # noqa: PLC0415 (rare)
+
+            self._replaced |= contexts.replaced(file.text, file.path, kind)
         return readers.parse_values(file.text, file.path, kind, variables)
 
     def _dockerfile(self, file: SourceFile) -> Found:
@@ -154,7 +159,7 @@ class _Collection:
         """Everything that was found, as plain data."""
         requirements = self._constrained()
         return {
-            "images": [use.row() for use in self.found.images],
+            "images": [self._named(use).row() for use in self.found.images],
             "requirements": [r.row() for r in requirements],
             "lock_files": [lock.row() for lock in self.found.lock_files],
             "requested": [
@@ -164,6 +169,12 @@ class _Collection:
             "suppressions": self._suppressions,
             "environment": self._environment,
         }
+
+    def _named(self, use: ImageUse) -> ImageUse:
+        """A use; one that no rule judges where the build gives its name to a context of its own."""
+        from doctor.images import placed  # noqa: PLC0415 (only where an image is named)
+
+        return placed.opened(use) if (use.path, use.reference) in self._replaced else use
 
     def _constrained(self) -> list[Requirement]:
         """The requirements, exact also where a constraint file that goes with them says so."""
