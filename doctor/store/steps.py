@@ -46,8 +46,12 @@ class Level(msgspec.Struct, frozen=True):
     accuracy: float
 
     def left_by(self, point: Point, tolerance: float) -> int:
-        """1 where a run is beyond tolerance above, -1 where it is below, 0 where it is within."""
-        difference = point.accuracy - self.accuracy
+        """See ``side``, of a run."""
+        return self.side(point.accuracy, tolerance)
+
+    def side(self, accuracy: float, tolerance: float) -> int:
+        """1 where an accuracy is beyond tolerance above, -1 where it is below, 0 where it is within."""
+        difference = accuracy - self.accuracy
         if abs(difference) <= tolerance + 1e-9:
             return 0
         return 1 if difference > 0 else -1
@@ -56,9 +60,9 @@ class Level(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True):
     """A drift: the first run beyond tolerance, the run before, and the level that was left.
 
-    ``lasted``: how many runs, this one included, until most are within tolerance again. ``passing``: it was that after
-    so few runs that the level is still the old one. ``ended``: it is over, by that, because accuracy is back where the
-    series began, or because somebody accepted this run or a later one.
+    ``lasted``: how many runs, this one included, until the next drift or until somebody accepted one. ``passing``: so
+    few were beyond that the level is still the old one. ``ended``: it is no longer what the newest runs show, or
+    accuracy is back where the series began or was accepted.
     """
 
     series: Series
@@ -82,26 +86,62 @@ def find_steps(series: Series, tolerance: float = TOLERANCE) -> list[Step]:
     itself. It is left where most of the next runs are beyond tolerance on the same side, and the next level begins
     there. A slow slide is found where it has added up to more than the tolerance.
     """
-    points = series.points
-    steps: list[Step] = []
-    level: Level | None = None
-    accepted_or_first = Level(points[0], points[0].accuracy) if points else None
-    passing_until = 0
-    for index, point in enumerate(points):
+    found = _Finding(series, tolerance)
+    for index in range(len(series.points)):
+        found.look_at(index)
+    return found.steps()
+
+
+class _Finding:
+    """One walk through a series: the level, and the drift that lasts."""
+
+    def __init__(self, series: Series, tolerance: float) -> None:
+        self._series, self._points, self._tolerance = series, series.points, tolerance
+        self._found: list[Step] = []
+        self._level: Level | None = None
+        self._agreed: Level | None = None  # of the first runs, or of an accepted one
+        self._lasting: tuple[int, Step] | None = None
+        self._passing_until = 0
+
+    def steps(self) -> list[Step]:
+        """What was found, in order of time."""
+        self._close(len(self._points), ended=False)
+        return sorted(self._found, key=lambda step: (step.after.ran_at, step.after.id))
+
+    def look_at(self, index: int) -> None:
+        """The next run: one of the level, the first beyond it, or one that sets another."""
+        point, level = self._points[index], self._level
         if level is None or point.comparable != level.point.comparable:
-            level = accepted_or_first = _level(points, index, tolerance)
-        elif index >= passing_until and level.left_by(point, tolerance):
-            step = _step(series, index, level, tolerance)
-            if step.passing:
-                passing_until = index + step.lasted
-            else:
-                level = _level(points, index, tolerance)
-                back = accepted_or_first is not None and not accepted_or_first.left_by(level.point, tolerance)
-                step = msgspec.structs.replace(step, ended=step.ended or back)
-            steps.append(step)
+            self._close(index)
+            self._level = self._agreed = _level(self._points, index, self._tolerance)
+        elif index >= self._passing_until and level.left_by(point, self._tolerance):
+            self._leave(index, level)
         if point.accepted:
-            level = accepted_or_first = Level(point, point.accuracy)
-    return steps
+            self._close(index + 1)
+            self._level = self._agreed = Level(point, point.accuracy)
+
+    def _leave(self, index: int, level: Level) -> None:
+        side = level.left_by(self._points[index], self._tolerance)
+        beyond = [level.left_by(one, self._tolerance) == side for one in _next_few(self._points, index)]
+        step = Step(self._series, level, self._points[index - 1], self._points[index], 1)
+        if 2 * sum(beyond) > len(beyond):
+            self._close(index)
+            self._lasting = (index, step)
+            self._level = _level(self._points, index, self._tolerance)
+        else:
+            lasted = beyond.index(False)
+            self._passing_until = index + lasted
+            self._found.append(msgspec.structs.replace(step, lasted=lasted, passing=True, ended=True))
+
+    def _close(self, end: int, *, ended: bool = True) -> None:
+        """The drift that lasts has lasted until here."""
+        if self._lasting is None:
+            return
+        begin, step = self._lasting
+        level, agreed = self._level, self._agreed
+        back = level is not None and agreed is not None and agreed.side(level.accuracy, self._tolerance) == 0
+        self._found.append(msgspec.structs.replace(step, lasted=end - begin, ended=ended or back))
+        self._lasting = None
 
 
 def _level(points: Sequence[Point], index: int, tolerance: float) -> Level:
@@ -115,25 +155,3 @@ def _next_few(points: Sequence[Point], index: int) -> list[Point]:
     """A run and the next ones that are held against the same level: until one was accepted, or is not comparable."""
     first, *rest = points[index : index + _FEW]
     return [first, *takewhile(lambda one: one.comparable == first.comparable and not one.accepted, rest)]
-
-
-def _step(series: Series, index: int, level: Level, tolerance: float) -> Step:
-    points = series.points
-    side = level.left_by(points[index], tolerance)
-
-    def away(at: int) -> bool:
-        few = _next_few(points, at)
-        return 2 * sum(level.left_by(one, tolerance) == side for one in few) > len(few)
-
-    def beyond(at: int) -> bool:
-        return level.left_by(points[at], tolerance) == side
-
-    passing = not away(index) and not points[index].accepted
-    end = index + 1
-    while end < len(points) and points[end].comparable == level.point.comparable:
-        if not (beyond(end) if passing else beyond(end) or away(end)):
-            break
-        end += 1
-    later = points[index:]
-    ended = end < len(points) or any(one.accepted for one in later)
-    return Step(series, level, points[index - 1], points[index], end - index, passing, ended)

@@ -66,7 +66,7 @@ def _passing(drift: dict[str, Any]) -> str:
 
 def _lasting(drift: dict[str, Any]) -> str:
     runs = _counted(drift["runs_beyond"], "run")
-    return f"for {runs}{', over' if drift['over'] else ', until now'}"
+    return f"for {runs}{'' if drift['over'] else ', until now'}"
 
 
 def _counted(number: int, what: str) -> str:

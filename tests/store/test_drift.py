@@ -163,7 +163,7 @@ def test_two_drifts_in_two_nights_are_two(store: Store) -> None:
     """The second one is not taken into the level of the first."""
     shift = [0.0] * 10 + [-0.03] + [-0.06] * 10
     write_entries(store, trainings(*(0.9 + one for one in shift)))
-    assert [(step.before.id, step.after.id, step.ended) for step in steps(store)] == [(10, 11, False), (11, 12, False)]
+    assert [(step.before.id, step.after.id, step.ended) for step in steps(store)] == [(10, 11, True), (11, 12, False)]
 
 
 def test_missing_nights_and_models_side_by_side(store: Store) -> None:
