@@ -161,14 +161,18 @@ class _Exchange:
 
     def talk(self) -> None:
         """Exchange data until both outputs are closed, the child has ended, or a limit is hit."""
+        ended = False
         while self.selector.get_map():
             left = self.deadline - time.monotonic()
             if left <= 0:
                 self.over_limit = True
                 return
-            ready = self.selector.select(min(left, _EXIT_POLL_SECONDS))
-            if not ready and _ended(self.child, 0):
-                return  # a descendant still holds the pipes; what it may say later is not the answer
+            ready = self.selector.select(0 if ended else min(left, _EXIT_POLL_SECONDS))
+            if not ready:
+                if ended:
+                    return  # a descendant still holds the pipes; what it may say later is not the answer
+                # What the child wrote between the last look at the pipes and its end is still in them.
+                ended = _ended(self.child, 0)
             for key, _ in ready:
                 if key.data is None:
                     self._write()

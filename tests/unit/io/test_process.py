@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from doctor.io import process
 from doctor.io.process import CannotStart, Result, run
 
 
@@ -130,3 +132,15 @@ def test_stderr_is_handed_on_while_the_child_still_runs() -> None:
     result = python(code, on_stderr=lambda piece: heard.append((piece, time.monotonic() - begun)))
     assert b"".join(piece for piece, _ in heard) == result.stderr == b"first\n"
     assert heard[0][1] < result.seconds - 0.4
+
+
+def test_what_is_written_just_before_the_end_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine: between a look at the pipes that found nothing and the look at the child, it answers and ends."""
+    real = process._ended
+
+    def late(child: subprocess.Popen[bytes], seconds: float) -> bool:
+        return real(child, 5.0) if seconds == 0 else real(child, seconds)
+
+    monkeypatch.setattr(process, "_ended", late)
+    result = run([sys.executable, "-c", "import time; time.sleep(0.4); print('answer')"], timeout=20)
+    assert (result.stdout, result.returncode) == (b"answer\n", 0)
