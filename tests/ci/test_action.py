@@ -161,7 +161,13 @@ def _node(driver: str, cuda: str) -> str:
 
 def _image() -> str:
     tensorflow = {"version": "2.15.0", "distribution": "tensorflow", "cuda_build": True, "cuda_version": "12.2"}
-    return json.dumps({"schema": 1, "subject": {"kind": "image"}, "software": {"tensorflow": tensorflow}})
+    return json.dumps(
+        {
+            "schema": 1,
+            "subject": {"kind": "image"},
+            "software": {"tensorflow": tensorflow, "cuda": {"compat_driver": False}},
+        }
+    )
 
 
 def test_a_base_without_a_policy_is_said(runner: Runner, repository: Repository) -> None:

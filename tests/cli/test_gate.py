@@ -52,6 +52,7 @@ IMAGE: dict[str, Any] = {
             "cuda_version": "12.2",
             "cudnn_version": "8",
         },
+        "cuda": {"compat_driver": False},
     },
 }
 
@@ -328,6 +329,6 @@ def test_an_environment_without_tensorflow_is_said(
     """No target is named and the environment has no TensorFlow: not green where the project asks for it."""
     project.write("kdoctor.toml", 'fail-on = "error"\n')
     project.write("requirements.txt", asks)
-    got, report = project.gate(KDOCTOR_PYTHON=str(bare_python))
-    assert (got, report["verdict"]) == (code, verdict), report["findings"]
+    got, report = project.gate("--python", bare_python)
+    assert (got, report["verdict"]) == (code, verdict), report["notes"]
     assert any("no TensorFlow is found in this environment" in note["why"] for note in report["notes"])

@@ -18,7 +18,10 @@ NODE = {
     "schema": 1,
     "subject": {"kind": "host", "name": "node"},
     "machine": {"driver": {"present": True, "version": "470.82.01", "cuda_version": "11.4"}},
-    "software": {"tensorflow": {"version": "2.15.0", "cuda_build": True, "cuda_version": "12.2"}},
+    "software": {
+        "tensorflow": {"version": "2.15.0", "cuda_build": True, "cuda_version": "12.2"},
+        "cuda": {"compat_driver": False},
+    },
     "expects": {"gpu": True},
 }
 FULL = Path("/dev/full")
