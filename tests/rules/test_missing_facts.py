@@ -110,7 +110,7 @@ def edited(snapshot: dict[str, Any], values: list[tuple[Place, Any]], *, drop: b
             if drop:
                 node.pop(path[-1], None)
             else:
-                node[path[-1]] = value
+                node[path[-1]] = copy.deepcopy(value)
     return out
 
 
@@ -145,9 +145,14 @@ def test_a_healthy_environment_stays_without_errors(pair: tuple[dict[str, Any], 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(with_less(faulty()))
 def test_a_fault_does_not_turn_into_another_certain_one(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """With less known there are the same errors, fewer, or none; a new one is a guess that says so."""
+    """With less known there are the same errors, fewer, or none; a new one is a guess that says so.
+
+    Where nobody looked for toolkits, a CUDA that was never installed is libraries that are found nowhere: as true.
+    """
     before, after = errors(pair[0]), errors(pair[1])
-    assert [name for name, sure in after.items() if name not in before and sure is Confidence.HIGH] == []
+    true_as_well = {"cuda-library-missing"} if "cuda-wheels-absent" in before else set()
+    new = after.keys() - before.keys() - true_as_well
+    assert [name for name in new if after[name] is Confidence.HIGH] == []
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from doctor.model.report import KNOWN_CHANGE
+from doctor.model.report import KNOWN_CHANGE, Confidence
 from tests.rules.environments import cpu_only, plain, replaced, wheels
 from tests.rules.machines import Drop, change
 from tests.support import compute_pair
@@ -213,3 +213,26 @@ class TestVersion:
     def test_unknown_versions_are_skipped(self) -> None:
         """Nothing is known of one side."""
         assert compute_pair("KD705", on_cpu(), {"software": {}}).skipped
+
+    @pytest.mark.parametrize(("a", "b", "crossing"), [("2.4.4", "2.6.5", False), ("2.6.5", "2.7.4", True)])
+    def test_initializers_with_a_seed_of_their_own(self, a: str, b: str, crossing: bool) -> None:
+        """Other draws from Keras 2.7 on; 2.4 and 2.6 agree in all that was measured."""
+        crossed_ = crossed(*({"software": {"tensorflow": {"version": version}}} for version in (a, b)))
+        assert ("initializers-own-seed" in crossed_) is crossing
+
+    @pytest.mark.parametrize(
+        ("a", "b", "said"),
+        [
+            ("1.13.1", "2.4.1", True),
+            ("2.3.0", "2.4.1", True),
+            ("2.3.0", "2.3.4", False),
+            ("2.12.1", "2.13.1", False),
+            ("2.21.0", "2.98.0", True),
+            ("nightly", "2.21.0", False),
+        ],
+    )
+    def test_what_nobody_measured_is_a_guess(self, a: str, b: str, said: bool) -> None:
+        """Between minor versions before 2.4, or newer than the tables: not promised, not measured, not sure."""
+        found = compute_pair("KD705", *({"software": {"tensorflow": {"version": v}}} for v in (a, b))).findings
+        guesses = [finding for finding in found if finding.confidence is Confidence.LOW]
+        assert [("not promised" in finding.message) for finding in guesses] == ([True] if said else [])

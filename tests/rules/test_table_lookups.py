@@ -301,6 +301,7 @@ def test_addons() -> None:
     assert packages.addon_fits("tensorflow-addons", "0.20.0", "2.8.1") is False
     assert packages.addon_fits("tensorflow-addons", "0.20.0", "2.12") is True
     assert packages.addon_fits("tensorflow-addons", "99.0", "2.12") is None
+    assert [packages.addon_fits("tensorflow-addons", "0.10.0", v) for v in ("2.1.0", "2.2.0")] == [False, True]
 
 
 def test_keras() -> None:
