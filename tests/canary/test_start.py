@@ -321,6 +321,6 @@ def test_a_projects_own_interpreter_is_not_started_unasked(tmp_path: Path, monke
     with pytest.raises(TargetError, match="not started unasked"):
         runner_for(parse("host"), {"PATH": ""}, tmp_path)
     assert runner_for(parse(f"python:{python}"), {"PATH": ""}, tmp_path).name == str(python)
-    with pytest.raises(TargetError, match="runs in an interpreter or an image"):
+    with pytest.raises(TargetError, match="runs in an interpreter, an image or a container"):
         runner_for(parse("archive:image.tar"), {}, tmp_path)
     assert Options().seeds == 16
