@@ -283,7 +283,7 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
         f"{owner.name} {version} requires {name}{requirement.specifier}, but {name} {have}".replace("  ", " "),
         effect=f"{owner.name} was not made for this {name}" if target else f"{owner.name} fails where it needs {name}",
         fix=reqs.install(case, f"{name}{requirement.specifier}", package=target or owner),
-        verify="pip check",
+        verify=reqs.check(case),
         evidence=evidence(case, owner, target),
         likely=0.5,
         thing=f"{owner.name},{name}",

@@ -69,6 +69,18 @@ def replace(case: Case, tool: str, names: list[str], requirement: str, tensorflo
     return f"{uninstall(case, tool, names)} && {second.removeprefix('RUN ')}"
 
 
+def check(case: Case, tool: str) -> str:
+    """The command that looks whether what is installed meets what it declares."""
+    return f"uv pip check{_target(case, tool)}" if tool == "uv" else f"{_python_tool(case, 'pip')} check"
+
+
+def dry(command: str) -> str | None:
+    """A command that installs, as a rehearsal; None where it does more than one thing, or is no command of a shell."""
+    if command.startswith("RUN ") or " && " in command or " install " not in command:
+        return None
+    return command.split("  # ", maxsplit=1)[0].replace(" install ", " install --dry-run ", 1)
+
+
 def quoted(text: str) -> str:
     """A requirement in quotes, as people write it, also where the shell would not need them."""
     return f"'{text}'" if "'" not in text else shlex.quote(text)

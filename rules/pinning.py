@@ -12,6 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from doctor.case import Case
 from doctor.model.facts import known
+from doctor.model.report import Location
 
 from . import requirements as reqs
 from .tables.packages import broken_bounds
@@ -33,6 +34,13 @@ def version_to_pin(case: Case, row: dict[str, Any]) -> tuple[str | None, str]:
         if _RELEASE.fullmatch(found) and _allowed(row, found) and _works(case, name, found):
             return found, why
     return None, ""
+
+
+def row_of(case: Case, place: Location | None, name: str) -> dict[str, Any]:
+    """The row of ``project.requirements`` for a package at a place; empty where there is none."""
+    rows = known(case.project.requirements) or ()
+    found = (row for row in rows if place and (row.get("path"), row.get("line")) == (place.path, place.line))
+    return next((row for row in found if row.get("name") == name), {})
 
 
 def pinned_or(case: Case, row: dict[str, Any], name: str, specifier: str) -> str:

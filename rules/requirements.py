@@ -255,6 +255,11 @@ def install(case: Case, *requirements: str, package: Package | None = None) -> s
     return installers.install(case, installer(case, package), requirements, tensorflow_package(case))
 
 
+def check(case: Case, package: Package | None = None) -> str:
+    """The command that looks whether the environment's declared requirements are met."""
+    return installers.check(case, installer(case, package))
+
+
 def replace(case: Case, names: list[str], requirement: str) -> str:
     """The command that removes these packages and installs one requirement in their place."""
     return installers.replace(case, installer(case), names, requirement, tensorflow_package(case))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,14 +10,15 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from doctor.model.facts import applies, known, need
+from doctor.model.facts import applies, need
 from doctor.model.report import Change
 from doctor.rule import Case, Finding, Severity, rule
 
+from . import installers
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .fitting import unavailable_pin
-from .pinning import pinned_or
+from .pinning import pinned_or, row_of
 from .proof import evidence
 from .requested import candidates_of, is_met, pythons_for, shown
 from .requirements import Asked
@@ -75,7 +75,7 @@ def _unresolvable(case: Case, wanted: Asked, why: str, *, fix: str = "", instead
         f"{shown(wanted)} cannot be installed: {why}",
         effect="the installation fails",
         fix=fix,
-        verify=f"pip install --dry-run {fix.split(' ', 2)[2]}" if fix.startswith("pip install") else "pip check",
+        verify=(installers.dry(fix) if instead else None) or reqs.check(case),
         evidence=evidence(case, wanted, PYTHON, "machine.os"),
         location=wanted.location,
         likely=0.9,
@@ -90,15 +90,8 @@ def _instead(case: Case, wanted: Asked, instead: str) -> Change | UnsetType:
     if requirement is None:
         return UNSET
     name, specifier = canonicalize_name(requirement.name), str(requirement.specifier)
-    full = instead if specifier else instead + pinned_or(case, _row(case, wanted), name, "")
+    full = instead if specifier else instead + pinned_or(case, row_of(case, wanted.location, wanted.name), name, "")
     return Change("requirement", wanted.name, full, "what can be installed instead")
-
-
-def _row(case: Case, wanted: Asked) -> dict[str, Any]:
-    """The row of ``project.requirements`` that a request comes from; nothing where it comes from no file."""
-    place, rows = wanted.location, known(case.project.requirements) or ()
-    found = (r for r in rows if place and (r.get("path"), r.get("line")) == (place.path, place.line))
-    return next((row for row in found if row.get("name") == wanted.name), {})
 
 
 def _gone(case: Case, wanted: Asked, python: str | None) -> Unresolvable | None:
@@ -224,7 +217,7 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
                 fix=f"leave one of them free, for example: {reqs.install(case, shown(first), second.name)}"
                 if first.name != second.name
                 else f"keep one of them: {reqs.install(case, shown(first))}",
-                verify=f"pip install --dry-run '{shown(first)}' '{shown(second)}'",
+                verify=installers.dry(reqs.install(case, shown(first), shown(second))) or reqs.check(case),
                 evidence=evidence(case, first, second),
                 location=(other if declared else second).location,
                 likely=0.9,
@@ -258,7 +251,7 @@ class _Declared(msgspec.Struct, frozen=True):
 
 
 def _bounded(case: Case, other: Asked, declared: _Declared) -> Change:
-    specifier = pinned_or(case, _row(case, other), other.name, str(declared.specifier))
+    specifier = pinned_or(case, row_of(case, other.location, other.name), other.name, str(declared.specifier))
     return Change("requirement", other.name, specifier, f"what {declared.of} requires")
 
 

@@ -82,7 +82,7 @@ def _finding(case: Case, mine: Pins, theirs: Pins, apart: tuple[str, ...]) -> Fi
         effect="one of the two runs with CUDA libraries that it was not built for",
         fix=f"put {other.name} and TensorFlow into two environments, or use ranges: "
         + reqs.install(case, "tensorflow[and-cuda]>=2.20"),
-        verify="pip check",
+        verify=reqs.check(case),
         evidence=evidence(case, mine.framework, other, installed),
         likely=0.75,
         thing=f"{other.name}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from doctor.pin.spots import Edit
 SAFE, MANUAL = "safe", "manual"
 # Edits that are proven one by one, where all together do not hold; each costs a reading of the project.
 MOST_SINGLE = 60
+# Ordinary projects take a fraction of a second; this ends one that was made to take hours.
+MOST_SECONDS = 30.0
+MOST_LOOKS = 400
 UNPROVEN = "the finding would stay, or another would come: look at it by hand"
 _SCRIPTS = ("argument", "method", "keyword", "seed")
 _ASKED = ("requirement", "group")
@@ -88,11 +92,13 @@ class _Planning:
         self._build_args = build_args
         self._texts: dict[str, Text | str] = {}
         self._plan = Plan(folder)
+        self._deadline = time.monotonic() + MOST_SECONDS
+        self._looked = 0
 
     def run(self, findings: Sequence[Finding]) -> Plan:
         steps: list[_Step] = []
         for finding in findings:
-            if isinstance(change := finding.change, Change):
+            if isinstance(change := finding.change, Change) and finding.subject in ("", self._case.subject.name):
                 for path, placed in self._placed(finding, change):
                     if isinstance(placed, str) or path is None:
                         self._refuse(finding, path, placed if isinstance(placed, str) else environment.NOWHERE)
@@ -156,6 +162,11 @@ class _Planning:
         return self._of(path, lambda file: requirements.place(file, rows, value, self._build_args))
 
     def _of(self, path: str, place: Any) -> Placed:
+        self._looked += 1
+        if self._looked > MOST_LOOKS:
+            return f"more than {MOST_LOOKS} fixes in one run: run it again"
+        if time.monotonic() > self._deadline:
+            return f"not looked at: {MOST_SECONDS:g} s for all fixes are over"
         if path not in self._texts:
             self._texts[path] = load(self._folder, path)
         file = self._texts[path]
@@ -181,12 +192,15 @@ class _Planning:
         kept = steps if self._holds(project, [], steps) else []
         if not kept:
             for step in steps[:MOST_SINGLE]:
+                if time.monotonic() > self._deadline + MOST_SECONDS:
+                    break
                 same = [other for other in steps if other.path == step.path and other.edits == step.edits]
-                if step not in kept and self._holds(project, kept, same):
+                if all(step is not one for one in kept) and self._holds(project, kept, same):
                     kept += same
+        stand = {id(step) for step in kept}
         for step in steps:
             file = self._texts[step.path]
-            if step not in kept or isinstance(file, str):
+            if id(step) not in stand or isinstance(file, str):
                 self._refuse(step.finding, step.path, UNPROVEN)
             else:
                 row = msgspec.structs.replace(step.row, replacements=file.replacements(step.edits))

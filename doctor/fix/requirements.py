@@ -53,7 +53,10 @@ def place(file: Text, rows: list[dict[str, Any]], value: str, build_args: Mappin
         new = _rewritten(one, value)
         if new is None:
             return f"{value} cannot be written in files of this kind"
-        found = next((edit for edit in _candidates(file.text, one, *new) if _proven(reader, file, edit, i, one)), None)
+        found = next(
+            (e for e in _candidates(file.text, one, *new) if _proven(before, reader(applied(file.text, [e])), e, i)),
+            None,
+        )
         if found is None:
             return NOT_LITERAL
         if found not in edits:
@@ -123,9 +126,8 @@ def _candidates(text: str, one: Requirement, old: str, new: str) -> Iterator[Edi
             yield Edit(first, last, f'"{new}"')
 
 
-def _proven(reader: Callable[[str], Found], file: Text, edit: Edit, meant: int, one: Requirement) -> bool:
+def _proven(before: Found, after: Found, edit: Edit, meant: int) -> bool:
     """Whether after this edit one request reads as meant and all others as before."""
-    before, after = reader(file.text), reader(applied(file.text, [edit]))
     if len(before.requirements) != len(after.requirements) or len(before.unreadable) != len(after.unreadable):
         return False
     if [use.reference for use in before.images] != [use.reference for use in after.images]:
@@ -134,7 +136,7 @@ def _proven(reader: Callable[[str], Found], file: Text, edit: Edit, meant: int, 
         if i != meant:
             if _read(old) != _read(new):
                 return False
-        elif new.marker != old.marker or new.kind != old.kind or not _says(new, edit.text.strip("'\""), one):
+        elif new.marker != old.marker or new.kind != old.kind or not _says(new, edit.text.strip("'\""), old):
             return False
     return True
 

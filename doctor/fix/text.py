@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 import stat
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Text:
 
     def starts(self) -> list[int]:
         """The offset of each line."""
-        return [0, *(match.end() for match in _LINE_END.finditer(self.text))]
+        return _starts(self.text)
 
     def offset(self, line: int, column: int) -> int:
         """The offset of a place; both count from 1."""
@@ -57,6 +58,11 @@ class Text:
             return line, offset - starts[line - 1] + 1
 
         return tuple(Replacement(*at(edit.start), *at(edit.end), edit.text) for edit in edits)
+
+
+@functools.lru_cache(maxsize=8)
+def _starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in _LINE_END.finditer(text))]
 
 
 def load(folder: Path, path: str) -> Text | str:

@@ -33,6 +33,38 @@ INSTALLED: dict[str, Any] = {
 MACHINE = {"os": "linux", "architecture": "x86_64", "pci_gpus": [], "gpus": [], "driver": {"present": False}}
 
 
+OLD: dict[str, Any] = {
+    "packages": [
+        {"name": "tensorflow", "version": "2.15.1", "installer": "pip"},
+        {"name": "keras", "version": "2.15.0", "installer": "pip"},
+        {"name": "numpy", "version": "2.1.0", "installer": "pip"},
+    ],
+    "tensorflow": {"present": True, "version": "2.15.1", "distribution": "tensorflow", "cuda_build": True},
+    "keras": {"present": True, "version": "2.15.0"},
+}
+
+TRAINING = """\
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+{seed}assert tf.config.list_physical_devices("GPU")
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile({optimizer}, loss="mse")
+history = model.fit(np.zeros((4, 1)), np.zeros(4), callbacks=[{callback}])
+print(history.history)
+"""
+
+
+def training(
+    seed: str = "keras.utils.set_random_seed(1)\n",
+    optimizer: str = '"sgd"',
+    callback: str = 'keras.callbacks.CSVLogger("log.csv")',
+) -> str:
+    """A script that trains, with one thing in it as it should not be."""
+    return TRAINING.format(seed=seed, optimizer=optimizer, callback=callback)
+
+
 @dataclass
 class Project:
     """A folder with files, beside an environment."""
