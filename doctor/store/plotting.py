@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from doctor.report.sanitize import line
-from doctor.store.steps import Point, Series, Step
+from doctor.store.steps import Point, Series, Step, find_levels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,15 @@ _PLAIN_BARS = "_.-=*#%@"
 _BLUE, _ORANGE = "#0072b2", "#d55e00"  # told apart by all kinds of colour vision; the marks differ, too
 _MOST_SERIES = 12
 _MOST_MARKS = 1000
+_FEW = 50
+_MOST_CAPTIONS = 6
+_MOST_PASSING = 20
+Drifts = Sequence[tuple[Step, dict[str, Any]]]
+_PAGE_STYLE = (
+    "body{font-family:sans-serif;margin:2em auto;max-width:70em;padding:0 1em}svg{width:100%;height:auto}"
+    "h2{font-size:1.1em}@media (prefers-color-scheme:dark){body{background:#111;color:#ddd}"
+    "svg{filter:invert(.93) hue-rotate(180deg)}}"
+)
 _STYLE = {"svg.fonttype": "none", "font.family": ["DejaVu Sans"], "text.parse_math": False, "path.simplify": True}
 
 
@@ -47,13 +56,12 @@ def told_sparklines(series: Sequence[Series], steps: Sequence[Sequence[Step]], *
         lines += [
             f"  {step.after.ran_at:%Y-%m-%d} {step.level.accuracy:.4f} → {step.after.accuracy:.4f}, run {step.after.id}"
             for step in drifts
+            if not step.passing
         ]
     return "\n".join(lines or ["no runs with an accuracy"]) + "\n"
 
 
-def draw(
-    series: Sequence[Series], drifts: Sequence[Sequence[tuple[Step, dict[str, Any]]]], tolerance: float, kind: str
-) -> bytes:
+def draw(series: Sequence[Series], drifts: Sequence[Drifts], tolerance: float, kind: str) -> bytes:
     """The plot of these series as ``svg``, ``png`` or ``html``; ``drifts``: each series' steps with what explains them.
 
     Raises:
@@ -77,43 +85,69 @@ def draw(
     return svg if kind == "svg" else _page(svg.decode(), shown, len(series))
 
 
-def _draw_series(axes: Axes, series: Series, drifts: Sequence[tuple[Step, dict[str, Any]]], tolerance: float) -> None:
+def _draw_series(axes: Axes, series: Series, drifts: Drifts, tolerance: float) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 -- as above
+
     points = series.points
     moments: list[Any] = [point.ran_at for point in points]
     mark = "." if len(points) <= _MOST_MARKS else ""  # in SVG each mark is an element of its own
-    axes.plot(moments, [p.accuracy for p in points], marker=mark, linewidth=0.8, color=_BLUE, markersize=4)
-    for begin, end, level in _levels(series, [step for step, _ in drifts]):
-        axes.fill_between([begin, end], level - tolerance, level + tolerance, color=_BLUE, alpha=0.12, linewidth=0)
-    for number, (step, _) in enumerate(drifts, 1):
+    axes.plot(
+        moments,
+        [p.accuracy for p in points],
+        marker=mark,
+        linewidth=0.8,
+        color=_BLUE,
+        markersize=9 if len(points) <= _FEW else 4,
+    )
+    levels = find_levels(series, tolerance)
+    ends = [level.point.ran_at for level in levels[1:]] + moments[-1:]
+    for level, end in zip(levels, ends, strict=True):
+        low, high = level.accuracy - tolerance, level.accuracy + tolerance
+        axes.fill_between([level.point.ran_at, end], low, high, color=_BLUE, alpha=0.12, linewidth=0)
+    lasting, passing = _kinds(drifts)
+    for number, (step, _) in enumerate(lasting, 1):
+        axes.axvline(step.after.ran_at, color=_ORANGE, linewidth=1, linestyle="--")
         axes.plot([step.after.ran_at], [step.after.accuracy], "D", color=_ORANGE, markersize=6)
+        place: Any = (step.after.ran_at, 1.0)
         axes.annotate(
-            f"{number}", (step.after.ran_at, step.after.accuracy), xytext=(6, 6), textcoords="offset points", fontsize=9
+            f"{number}",
+            place,
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=_ORANGE,
         )
-    text = "\n".join(f"{number}  {_caption(step, told)}" for number, (step, told) in enumerate(drifts[:6], 1))
-    axes.set_title(line(series.name, 90), loc="left", fontsize=10)
+    for step, _ in passing:
+        axes.plot([step.after.ran_at], [step.after.accuracy], "D", color=_ORANGE, markersize=6, fillstyle="none")
+    notes = [f"{number}  {_caption(step, told)}" for number, (step, told) in enumerate(lasting[:_MOST_CAPTIONS], 1)]
+    if len(lasting) > _MOST_CAPTIONS:
+        notes.append(f"and {len(lasting) - _MOST_CAPTIONS} more: kdoctor history drift")
+    if passing:
+        notes.append(f"◇  {len(passing)} passing")
+    axes.set_title(line(series.name, 90), loc="left", fontsize=11, pad=14)
     axes.set_ylabel("accuracy")
     axes.grid(alpha=0.25)
-    if text:
-        axes.set_xlabel(text, loc="left", fontsize=8)
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    if notes:
+        axes.set_xlabel("\n".join(notes), loc="left", fontsize=9)
 
 
-def _levels(series: Series, steps: Sequence[Step]) -> list[tuple[Any, Any, float]]:
-    """From when to when which accuracy was the level."""
-    if not series.points:
-        return []
-    begin, level = series.points[0].ran_at, series.points[0].accuracy
-    found = []
-    for step in steps:
-        if not step.passing:
-            found.append((begin, step.before.ran_at, step.level.accuracy))
-            begin, level = step.after.ran_at, step.after.accuracy
-    return [*found, (begin, series.points[-1].ran_at, level)]
+def _kinds(drifts: Drifts) -> tuple[Drifts, Drifts]:
+    """Those that last, and those that passed."""
+    return [one for one in drifts if not one[0].passing], [one for one in drifts if one[0].passing]
 
 
 def _caption(step: Step, told: dict[str, Any]) -> str:
     causes = [f"{c['what']} {c['from']} → {c['to']}" for c in (told["drift"] or {}).get("causes", ())[:1]]
-    changed = [f"{c['name']} {_side(c.get('a'))} → {_side(c.get('b'))}" for c in told["changes"][:3]]
-    what = "; ".join([*causes, *changed]) or "no recorded difference"
+    changed: dict[str, str] = {}
+    for one in told["changes"]:  # a library's own version and its package's are one change to a reader
+        changed.setdefault(str(one["name"]).removesuffix(".version"), f"{_side(one.get('a'))} → {_side(one.get('b'))}")
+    names = [f"{name} {sides}" for name, sides in list(changed.items())[:3]]
+    what = "; ".join([*causes, *names]) or "no recorded difference"
     return line(f"{step.after.ran_at:%Y-%m-%d}  {step.difference:+.4f}  {what}", 150)
 
 
@@ -121,17 +155,28 @@ def _side(value: Any) -> str:
     return line(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value or "none", 40)
 
 
-def _page(svg: str, shown: Sequence[tuple[Series, Any]], total: int) -> bytes:
+def _page(svg: str, shown: Sequence[tuple[Series, Drifts]], total: int) -> bytes:
     """One HTML file that loads nothing."""
-    rows = [
-        f"<li>{html.escape(_caption(step, told))} (run {step.after.id}, before it run {step.before.id})</li>"
-        for _, steps in shown
-        for step, told in steps
-    ]
     left_out = f"<p>{total - len(shown)} more series are not shown.</p>" if total > len(shown) else ""
     page = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>kdoctor history</title>'
-        "<style>body{font-family:sans-serif;margin:2em;max-width:70em}svg{width:100%;height:auto}</style></head><body>"
-        f"<h1>Accuracy over time</h1>{svg[svg.index('<svg') :]}{left_out}<ul>{''.join(rows)}</ul></body></html>\n"
+        f"<style>{_PAGE_STYLE}</style></head><body><h1>Accuracy over time</h1>{svg[svg.index('<svg') :]}"
+        f"{left_out}{''.join(_told(one, drifts) for one, drifts in shown)}</body></html>\n"
     )
     return page.encode()
+
+
+def _told(series: Series, drifts: Drifts) -> str:
+    """The drifts of a series as a list with the numbers of the plot."""
+    lasting, passing = _kinds(drifts)
+    lists = [f"<h2>{html.escape(line(series.name, 90))}</h2>"]
+    for tag, some, head in (
+        ("ol", lasting, "" if lasting else "<p>No drift.</p>"),
+        ("ul", passing[-_MOST_PASSING:], "<p>Passing:</p>"),
+    ):
+        items = "".join(
+            f"<li>{html.escape(_caption(step, told))} (run {step.after.id}, before it run {step.before.id})</li>"
+            for step, told in some
+        )
+        lists.append(f"{head}<{tag}>{items}</{tag}>" if some else head if tag == "ol" else "")
+    return "".join(lists)

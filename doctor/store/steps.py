@@ -86,10 +86,19 @@ def find_steps(series: Series, tolerance: float = TOLERANCE) -> list[Step]:
     itself. It is left where most of the next runs are beyond tolerance on the same side, and the next level begins
     there. A slow slide is found where it has added up to more than the tolerance.
     """
+    return _walk(series, tolerance).steps()
+
+
+def find_levels(series: Series, tolerance: float = TOLERANCE) -> list[Level]:
+    """The levels of a series, in order of time: each holds from its run to the next one's."""
+    return _walk(series, tolerance).levels
+
+
+def _walk(series: Series, tolerance: float) -> _Finding:
     found = _Finding(series, tolerance)
     for index in range(len(series.points)):
         found.look_at(index)
-    return found.steps()
+    return found
 
 
 class _Finding:
@@ -97,11 +106,15 @@ class _Finding:
 
     def __init__(self, series: Series, tolerance: float) -> None:
         self._series, self._points, self._tolerance = series, series.points, tolerance
+        self.levels: list[Level] = []
         self._found: list[Step] = []
-        self._level: Level | None = None
         self._agreed: Level | None = None  # of the first runs, or of an accepted one
         self._lasting: tuple[int, Step] | None = None
         self._passing_until = 0
+
+    @property
+    def _level(self) -> Level | None:
+        return self.levels[-1] if self.levels else None
 
     def steps(self) -> list[Step]:
         """What was found, in order of time."""
@@ -113,12 +126,14 @@ class _Finding:
         point, level = self._points[index], self._level
         if level is None or point.comparable != level.point.comparable:
             self._close(index)
-            self._level = self._agreed = _level(self._points, index, self._tolerance)
+            self.levels.append(_level(self._points, index, self._tolerance))
+            self._agreed = self._level
         elif index >= self._passing_until and level.left_by(point, self._tolerance):
             self._leave(index, level)
         if point.accepted:
             self._close(index + 1)
-            self._level = self._agreed = Level(point, point.accuracy)
+            self.levels.append(Level(point, point.accuracy))
+            self._agreed = self._level
 
     def _leave(self, index: int, level: Level) -> None:
         side = level.left_by(self._points[index], self._tolerance)
@@ -127,7 +142,7 @@ class _Finding:
         if 2 * sum(beyond) > len(beyond):
             self._close(index)
             self._lasting = (index, step)
-            self._level = _level(self._points, index, self._tolerance)
+            self.levels.append(_level(self._points, index, self._tolerance))
         else:
             lasted = beyond.index(False)
             self._passing_until = index + lasted
