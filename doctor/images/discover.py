@@ -32,6 +32,9 @@ ACTION = "action"
 GITLAB = "gitlab"
 DEVCONTAINER = "devcontainer"
 BAKE = "bake"
+KUSTOMIZATION = "kustomization"
+HELM_VALUES = "helm-values"  # beside a Chart.yaml only
+CHART = "Chart.yaml"
 YAML = "yaml"  # perhaps a Kubernetes manifest: its content decides
 REQUIREMENTS = "requirements"
 CONSTRAINTS = "constraints"
@@ -58,6 +61,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (CONDA, r"(?:.*/)?(?:environment|conda)(?:[-._][^/]*)?\.ya?ml"),
         (CONSTRAINTS, r"(?:.*/)?[^/]*constraints?[^/]*\.txt"),
         (REQUIREMENTS, r"(?:.*/)?(?:[^/]*requirements?[^/]*\.(?:txt|in)|requirements/[^/]+\.(?:txt|in))"),
+        (KUSTOMIZATION, r"(?:.*/)?kustomization(?:\.ya?ml)?"),
         (YAML, r".*\.ya?ml"),
     )
 )
@@ -80,6 +84,14 @@ class Candidate:
     path: str
     kind: str
     size: int
+
+
+_VALUES = re.compile(r"(?:.*/)?values[^/]*\.ya?ml", re.IGNORECASE)
+
+
+def kind_beside(kind: str | None, path: str, has_chart: bool) -> str | None:
+    """The kind of a file, where one beside it has a say: values are a chart's where a ``Chart.yaml`` is there."""
+    return HELM_VALUES if kind == YAML and has_chart and _VALUES.fullmatch(path) else kind
 
 
 def kind_of(path: str) -> str | None:
@@ -111,6 +123,7 @@ def walk(folder: Path) -> Iterator[Candidate | Unreadable]:
             yield Unreadable(prefix or ".", None, f"cannot be listed: {error.strerror or error}")
             continue
         deeper = []
+        has_chart = any(entry.name == CHART for entry in rows)
         for entry in sorted(rows, key=lambda e: e.name):
             path = prefix + entry.name
             try:
@@ -118,7 +131,7 @@ def walk(folder: Path) -> Iterator[Candidate | Unreadable]:
                     if not is_skipped(entry):
                         deeper.append((path + "/", depth + 1))
                     continue
-                kind = kind_of(path)
+                kind = kind_beside(kind_of(path), path, has_chart)
                 if kind is None or not entry.is_file():
                     continue
                 if entry.is_symlink() and not _leads_inside(folder, entry):

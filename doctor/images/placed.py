@@ -62,6 +62,16 @@ def use_of(
     return replace(placed, pinned=judged.pinned, error=judged.error)
 
 
+def use_apart(text: str, decides: Scalar, use: str, path: str) -> ImageUse:
+    """The use of an image that is written in parts; it stands where the part that ``decides`` (tag or digest) does.
+
+    ``text``: the parts as one reference; its digest may follow where that part ends.
+    """
+    found = use_of(replace(decides, text=text, span=None), use, path)
+    found = replace(found, digest_at=decides.span[1] if decides.span else None)
+    return opened(found) if "$" in text else found
+
+
 def is_open(raw: str, expansion: Expansion) -> bool:
     """Whether the image is chosen outside the file: a variable has no value, or name and tag are mere defaults."""
     if expansion.blank:

@@ -16,7 +16,7 @@ Read = tuple[list[ImageUse], list[Unreadable]]
 IMAGE_KINDS = frozenset(
     {
         discover.DOCKERFILE, discover.COMPOSE, discover.WORKFLOW, discover.ACTION, discover.GITLAB,
-        discover.DEVCONTAINER, discover.BAKE, discover.YAML,
+        discover.DEVCONTAINER, discover.BAKE, discover.YAML, discover.KUSTOMIZATION, discover.HELM_VALUES,
     }
 )  # fmt: skip
 
@@ -30,7 +30,7 @@ def parse_values(text: str, path: str, kind: str, variables: Mapping[str, str] |
         kind: as :mod:`doctor.images.discover` names it.
         variables: of the ``.env`` file beside a compose file.
     """
-    from doctor.images import bake, compose, devcontainer, gitlab, kubernetes, workflows  # noqa: PLC0415
+    from doctor.images import apart, bake, compose, devcontainer, gitlab, kubernetes, workflows  # noqa: PLC0415
 
     if kind == discover.COMPOSE:
         return compose.parse(text, path, variables)
@@ -41,6 +41,8 @@ def parse_values(text: str, path: str, kind: str, variables: Mapping[str, str] |
         discover.DEVCONTAINER: devcontainer.parse,
         discover.BAKE: bake.parse,
         discover.YAML: kubernetes.parse,
+        discover.KUSTOMIZATION: apart.parse_kustomization,
+        discover.HELM_VALUES: apart.parse_values,
     }
     return readers[kind](text, path) if kind in readers else ([], [])
 

@@ -17,7 +17,8 @@ class ImageUse:
     the instruction. ``text_line``, ``text_column``: of the image's text itself; ``span``: its offsets in the decoded
     file, None where it is not written in one piece. ``variables``: those it names; ``unset``: those without a value.
     ``raw_span``: the same of ``raw``, where that holds more than the reference. ``within``: the kind of use that
-    ONBUILD stores; ``text``: the file's line, to be shown (none of a RUN, which may hold secrets).
+    ONBUILD stores; ``text``: the file's line, to be shown (none of a RUN, which may hold secrets). ``digest_at``: the
+    offset at which a digest can be written, where the image is written in parts.
     """
 
     raw: str
@@ -39,6 +40,7 @@ class ImageUse:
     unset: tuple[str, ...] = ()
     text: str | None = None
     raw_span: tuple[int, int] | None = None
+    digest_at: int | None = None
 
     def row(self) -> dict[str, Any]:
         """The use as plain data, in the contract's order."""

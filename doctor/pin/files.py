@@ -104,7 +104,7 @@ def _named(name: Path, folder: Path, result: Files, seen: set[Path]) -> None:
     if not name.is_file():
         raise UsageError(f"{name}: not a regular file")
     whole = name.absolute().as_posix()
-    kind = discover.kind_of(whole)
+    kind = discover.kind_beside(discover.kind_of(whole), whole, (name.parent / discover.CHART).is_file())
     text = discover.read(name.parent, Candidate(name.name, kind or discover.DOCKERFILE, name.stat().st_size))
     if isinstance(text, Unreadable):
         raise UsageError(f"{name}: {text.why}")
@@ -112,7 +112,8 @@ def _named(name: Path, folder: Path, result: Files, seen: set[Path]) -> None:
         kind = _by_content(name, text) or kind
     if kind not in IMAGE_KINDS:
         raise UsageError(
-            f"{name}: no Dockerfile, compose file, manifest, workflow, GitLab CI, dev container or bake file"
+            f"{name}: no Dockerfile, compose file, manifest, kustomization, values of a chart, workflow, GitLab CI, "
+            "dev container or bake file"
         )
     _add(name.parent, name.name, kind, text, folder, result, seen)
 

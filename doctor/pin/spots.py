@@ -49,6 +49,10 @@ def spots(names: Names, use: ImageUse, old: str | None, digest: str) -> Iterator
 
 def _insertions(names: Names, use: ImageUse, digest: str) -> Iterator[Spot | NoSpot]:
     text = names.file.text
+    if use.digest_at is not None:
+        yield _insertion(use.digest_at, digest)
+        yield NoSpot(IN_PIECES)
+        return
     span = use.raw_span or use.span
     if span is not None and (found := text.rfind(use.reference, *span)) >= 0:
         at = found + len(use.reference)
