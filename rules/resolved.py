@@ -137,8 +137,10 @@ def _driver_halves(case: Case, said: Said, row: Message) -> Meaning | None:
 
 
 def _kernel_image(case: Case, said: Said, row: Message) -> Meaning | None:
-    """No code for this GPU: it is too new or too old, as its compute capability tells."""
+    """No code for this GPU: too new or too old, as its compute capability in the message or the facts tells."""
     told = [known(gpu.compute_capability) for gpu in known(case.machine.gpus) or ()]
+    if digits := said.groups.get("have"):  # sm_120 is 12.0
+        told = [f"{digits[:-1]}.{digits[-1]}"]
     new = any(numbers(capability) >= _NEW_CAPABILITY for capability in told if capability)
     return Meaning(tuple(sorted(row.codes, reverse=new)), row.stands, "kernel image")
 

@@ -291,6 +291,12 @@ class TestOutcomes:
             0
         ] == ("KD501")
 
+    def test_the_gpu_that_a_message_names_decides_whether_it_is_too_new(self) -> None:
+        """PyTorch names the architecture: above the build's newest, or below its oldest."""
+        text = "NVIDIA X with CUDA capability sm_{} is not compatible with the current PyTorch installation."
+        assert codes(log(text.format("120")))[0] == "KD107"
+        assert codes(log(text.format("35")))[0] == "KD106"
+
     def test_remarks_are_told_once(self) -> None:
         """Harmless lines with their meaning; memory that ran out is no fault of the set-up, and not harmless."""
         lines = [
