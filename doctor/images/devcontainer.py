@@ -1,4 +1,8 @@
-"""The image of a ``devcontainer.json``, which is JSON with comments and trailing commas."""
+"""The image of a ``devcontainer.json``, which is JSON with comments and trailing commas.
+
+Its features lie in registries too, but are no images: tools resolve ``feature:1`` by its version, and a lock file of
+their own holds the digests. Its ``build.dockerfile`` is read as the Dockerfile that it is.
+"""
 
 from __future__ import annotations
 

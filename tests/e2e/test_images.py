@@ -237,6 +237,19 @@ def test_a_python_that_is_none(daemon: Daemon, base_image: str, python: str, wor
     assert not left_behind(daemon)
 
 
+def test_an_image_for_another_architecture(daemon: Daemon, base_image: str) -> None:
+    """Its Python does not run here: one line, nothing left behind; its files are read all the same."""
+    arm = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00\x01\x00\x00\x00" + bytes(40)  # a header for aarch64
+    files = pack({"usr/local/bin/python3": arm})
+    name = daemon.commit(base_image, "kdoctor-e2e/arm:1", ["ENV PATH=/usr/local/bin:/usr/bin:/bin"], files)
+    ran = kdoctor(daemon, "snapshot", f"image:{name}", "--run", "--no-cache")
+    assert ran.returncode == 3
+    assert ran.stderr.count("\n") == 1
+    assert "Traceback" not in ran.stderr
+    assert not left_behind(daemon)
+    assert snapshot(daemon, f"image:{name}")["software"]["distribution"]["id"] == "debian"
+
+
 def test_an_image_without_python(daemon: Daemon) -> None:
     """There is nothing to look at in it, and that is a snapshot; to run it is an error."""
     daemon.client.api.import_image_from_data(pack({"hello": b"x"}), repository="kdoctor-e2e/empty", tag="1")
