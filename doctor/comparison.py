@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from doctor.case import Case, Comparison
 from doctor.changes import Change, changes, ranked
 from doctor.diagnosis import join, named
 from doctor.errors import DoctorError
+from doctor.model.facts import known
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import load_snapshot
@@ -76,7 +78,10 @@ def compare_targets(asked: Asked, watch: Watch) -> Compared:
         snapshot, remarks = _facts(target, name, record, asked)
         cases.append(Case(join(snapshot, other) if other else snapshot))
         notes += remarks
-    drift, unmet, remarks = _canaries(targets, names, records, asked, watch)
+    bare = [case.subject.name for case, record in zip(cases, records, strict=True) if _has_none(case, record)]
+    drift, unmet, remarks = _canaries(targets, names, records, bare, asked, watch)
+    if drift is None and unmet:
+        unmet += [Note(case.subject.name, why) for case in cases if (why := _foreign(case))]
     if drift is not None and all(records):
         found = compare_changes(drift.a, drift.b)
     else:
@@ -99,12 +104,28 @@ def _facts(target: Target, name: str, record: Record | None, asked: Asked) -> tu
     return named(looked.snapshots[0], name), [Note(f"{name}: {note.what}", note.why) for note in looked.notes]
 
 
+def _has_none(case: Case, record: Record | None) -> bool:
+    """Whether a side that the canary would run in is known to have no TensorFlow."""
+    return record is None and known(case.software.tensorflow.present) is False
+
+
+def _foreign(case: Case) -> str | None:
+    """That an image is for other machines than this one, which may be why its canary does not run."""
+    words = (known(case.software.image.platform) or "").split("/")
+    own = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    if len(words) < 2 or words[1] == own:
+        return None
+    return f"{case.subject.name}: the image is for {'/'.join(words)}, and this machine is {own}"
+
+
 def _canaries(
-    targets: list[Target], names: list[str], records: list[Record | None], asked: Asked, watch: Watch
+    targets: list[Target], names: list[str], records: list[Record | None], bare: list[str], asked: Asked, watch: Watch
 ) -> tuple[Drift | None, list[Note], list[Note]]:
-    """The drift, what is unmet, and remarks on why there is none."""
+    """The drift, what is unmet, and remarks on why there is none; ``bare``: sides without TensorFlow."""
     if asked.canary is False:
         return None, [], []
+    if bare:
+        return None, [Note("canary", f"not run: TensorFlow is not installed in {' and '.join(bare)}")], []
     idle = [name for t, name, r in zip(targets, names, records, strict=True) if r is None and t.kind in AT_REST]
     if idle:
         note = Note("canary", f"not run: {' and '.join(idle)}: facts at rest, nothing that a sandbox could start")
