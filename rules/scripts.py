@@ -104,7 +104,8 @@ def op_determinism_off(case: Case) -> Iterator[Finding]:
 
     ## How it is judged
     Scripts that train on TensorFlow. What an imported module of the project sets counts, and so does the variable in
-    the environment that is judged, or in a Dockerfile, a compose file or the `.env` of the project.
+    the environment that is judged, or in a Dockerfile, a compose file or the `.env` of the project. Scripts for TPUs
+    are left alone.
 
     ## References
     TensorFlow, `tf.config.experimental.enable_op_determinism`; NVIDIA framework-reproducibility.

@@ -39,7 +39,7 @@ def loss_activation_mismatch(case: Case) -> Iterator[Finding]:
     Only where the last layer, its activation and the loss are all certain: sigmoid with categorical cross-entropy,
     softmax with binary cross-entropy, a softmax of one unit, a loss with `from_logits=True` on sigmoid or softmax, a
     loss without it on an output without activation (or relu, tanh); and one-hot labels with a sparse loss, or integer
-    labels with a categorical one.
+    labels with a categorical one. The same in many places of one script is one finding.
 
     ## References
     keras.io, Probabilistic losses.
@@ -170,7 +170,8 @@ def session_not_cleared(case: Case) -> Iterator[Finding]:
     `keras.backend.clear_session()` at the beginning of the loop's body.
 
     ## How it is judged
-    Loops in which a model is both built and trained; not where the models are kept in a list, as for an ensemble.
+    Loops in which a model is both built and trained; not where the models are kept in a list, as for an ensemble, nor
+    where the session is cleared after the loop.
     """
     for row in scripts(case):
         for fact in list(facts(row, "model-in-loop"))[:1]:
