@@ -11,7 +11,7 @@ from doctor.canary import described
 from doctor.canary.canonical import Plain, canonical, changes, snake
 from doctor.canary.changes import same_versions
 from doctor.canary.distance import KURTOSIS_THRESHOLD, PROBE_THRESHOLDS, STAGE_THRESHOLDS, Distances
-from doctor.canary.draws import kept_to
+from doctor.canary.draws import bits_used, kept_to
 from doctor.canary.record import InitializerProbe, Record
 
 # The scale of an initializer whose spread is within 3 % of it; the closest two (glorot and lecun here) are 11 % apart.
@@ -138,9 +138,13 @@ def _precision(
 def _stored(a: Record, b: Record, distances: Distances) -> Cause | None:
     """Given weights or samples that come back with fewer bits than they were handed over with."""
     if distances.pinned["init"] > STAGE_THRESHOLDS["init"]:
-        bits = kept_to(a.stages.pinned.init.values(), b.stages.pinned.init.values())
+        given = a.stages.pinned.init.values(), b.stages.pinned.init.values()
+        bits = kept_to(*given)
         if bits is not None:
-            return Cause("precision", "weights as given", f"weights kept to {bits} bits", ("stages.pinned.init",))
+            sides = ["weights as given", f"weights kept to {bits} bits"]
+            if bits_used(given[0]) < bits_used(given[1]):
+                sides.reverse()
+            return Cause("precision", sides[0], sides[1], ("stages.pinned.init",))
     apart = [record.probes.data.samples for record in (a, b)]
     if distances.probes["data.samples"] > PROBE_THRESHOLDS["data"] and max(one or 0.0 for one in apart) < _ROUNDING:
         words = [f"changed by {one:.2g} of their size" if one else "as given" for one in apart]
@@ -155,7 +159,7 @@ def _rounds_only(a: Record, b: Record) -> bool:
         for x, y in zip(a.probes.layer.none, b.probes.layer.none, strict=False)
         if x is not None and y is not None
     ]
-    whole = [(x, y) for x, y in exact if x == int(x) and abs(x) <= 64]
+    whole = [(x, y) for x, y in exact if 0 < max(abs(x), abs(y)) <= 64 and (x == int(x) or y == int(y))]
     return bool(whole) and all(x == y for x, y in whole)
 
 

@@ -29,7 +29,9 @@ def changed_how(first: Sequence[float], second: Sequence[float]) -> str | None:
     if _length(y - x - shift for x, y in pairs) <= _EXACT * size:
         return f"shifted by {shift:.3g}"
     bits = kept_to(first, second)
-    return f"kept to {bits} bits" if bits is not None else f"changed by {apart / size:.2g} of their size"
+    if bits is None:
+        return f"changed by {apart / size:.2g} of their size"
+    return f"kept to {bits} bits" if bits_used(second) <= bits_used(first) else f"no longer kept to {bits} bits"
 
 
 def kept_to(first: Sequence[float], second: Sequence[float]) -> int | None:
@@ -38,6 +40,16 @@ def kept_to(first: Sequence[float], second: Sequence[float]) -> int | None:
         return None
     worst = max((abs(y - x) / abs(x) for x, y in zip(first, second, strict=False) if x != 0.0), default=0.0)
     return math.floor(-math.log2(worst)) if 0.0 < worst <= _ROUNDED else None
+
+
+def bits_used(values: Sequence[float]) -> int:
+    """How many bits the longest significand among these numbers has; rounded numbers are short."""
+    return max((_bits(value) for value in values if value and math.isfinite(value)), default=0)
+
+
+def _bits(value: float) -> int:
+    significand = int(math.frexp(value)[0] * 2.0**53)
+    return 53 - ((significand & -significand).bit_length() - 1)
 
 
 def _length(values: Iterable[float]) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from array import array
 from collections.abc import Callable
 
 import pytest
 
-from doctor.canary.draws import changed_how, kept_to
+from doctor.canary.draws import bits_used, changed_how, kept_to
 from doctor.canary.shapes import CASES, INPUTS, activation, loss
 
 
@@ -105,6 +106,15 @@ NUMBERS = random.Random(2)
 def test_draws_that_follow_from_others_are_told(second: list[float], words: str | None) -> None:
     """Scaled, shifted, rounded or masked; other draws of the same family follow from nothing."""
     assert changed_how(FIRST, second) == words
+
+
+def test_what_was_rounded_before_is_told_the_right_way_round() -> None:
+    """By the length of the significands: the short ones are the rounded ones."""
+    single = list(array("f", FIRST))
+    short = [math.ldexp(round(math.ldexp(math.frexp(x)[0], 8)), math.frexp(x)[1] - 8) for x in single]
+    assert (bits_used(short), bits_used(single)) == (8, 24)
+    assert changed_how(single, short) == "kept to 8 bits"
+    assert changed_how(short, single) == "no longer kept to 8 bits"
 
 
 def test_bits_are_counted_only_where_numbers_were_rounded() -> None:

@@ -64,7 +64,18 @@ def test_given_weights_that_come_back_rounded_are_a_matter_of_precision() -> Non
 
     told = drift(edit)
     assert causes(told) == [("precision", "weights as given", "weights kept to 11 bits")]
+    assert causes(drift(None, edit))[0][0] == "precision"
     assert told["stages"]["pinned"]["init"] > 1e-5
+
+
+def test_a_layer_that_scales_is_no_matter_of_precision_either_way_round() -> None:
+    """Small whole numbers come out scaled too, on whichever side the patch is."""
+
+    def edit(b: dict[str, Any]) -> None:
+        b["probes"]["layer"].update(none=[-1.001e4, 5005.25, 3.003, -1.251], identity=[0.001] * 8)
+
+    for told in (drift(edit), drift(None, edit)):
+        assert [what for what, _, _ in causes(told)] == ["layer"]
 
 
 def test_samples_that_lose_bits_on_the_way_in_are_a_matter_of_precision() -> None:
