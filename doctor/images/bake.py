@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -118,6 +119,7 @@ def _json(text: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
     return [body for body in bodies if isinstance(body, dict)], values
 
 
+@functools.lru_cache(maxsize=1)  # who asks for the builds asks for the images too
 def _hcl(text: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
     import hcl2  # noqa: PLC0415 (130 ms: only where such a file is met)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doctor.images import discover
 from doctor.images.discover import Candidate
@@ -16,6 +16,9 @@ from doctor.images.use import ImageUse, Unreadable
 from doctor.project import environment
 from doctor.project.found import Found, Requirement, SourceFile
 from doctor.project.requirements import Include
+
+if TYPE_CHECKING:
+    from doctor.images.contexts import Build
 
 _MOST_INCLUDES = 200
 _LONGEST_TEXT = 400
@@ -39,6 +42,7 @@ def collect(
             run.found.unreadable.append(item)
         else:
             run.read(item)
+    run.follow_builds()
     run.follow_includes()
     run.read_dotenv()
     section = run.section()
@@ -57,7 +61,8 @@ class _Collection:
         self.found = Found()
         self._suppressions: list[dict[str, Any]] = []
         self._environment: list[dict[str, Any]] = []
-        self._replaced: set[tuple[str, str]] = set()  # names of contexts, by the Dockerfile that may use them
+        self._builds: list[Build] = []
+        self._dockerfiles: set[str] = set()  # that were read
         self._includes: dict[str, list[Include]] = {}  # by the including file
         self._kinds: dict[str, str] = {}  # requirements files that were read: path → kind
 
@@ -104,16 +109,17 @@ class _Collection:
         if isinstance(variables, Unreadable):
             self.found.unreadable.append(variables)
             variables = {}
-        if kind in (discover.COMPOSE, discover.BAKE) and "contexts" in file.text:
-            from doctor.images import contexts  # noqa: PLC0415 (rare)
+        if kind in (discover.COMPOSE, discover.BAKE, discover.DEVCONTAINER):
+            from doctor.images import contexts  # noqa: PLC0415 (imported where a file of its kind is met)
 
-            self._replaced |= contexts.replaced(file.text, file.path, kind)
+            self._builds += contexts.builds(file.text, file.path, kind)
         return readers.parse_values(file.text, file.path, kind, variables)
 
     def _dockerfile(self, file: SourceFile) -> Found:
         from doctor.images import dockerfile  # noqa: PLC0415 (imported where a file of its kind is met)
         from doctor.project import installs  # noqa: PLC0415
 
+        self._dockerfiles.add(file.path)
         parsed = dockerfile.parse(file.text, file.path, self._build_args)
         return Found(parsed.uses, installs.parse(parsed, file.path), [], parsed.problems)
 
@@ -124,6 +130,15 @@ class _Collection:
         self._kinds[file.path] = kind
         self._includes[file.path] = parsed.includes
         return parsed.found
+
+    def follow_builds(self) -> None:
+        """Read the Dockerfiles that builds name and whose own names do not tell what they are."""
+        for path in dict.fromkeys(build.dockerfile for build in self._builds[:_MOST_INCLUDES]):
+            place = self._root / path
+            if path in self._dockerfiles or not place.resolve().is_relative_to(self._root.resolve()):
+                continue
+            if place.is_file():
+                self.read(Candidate(path, discover.DOCKERFILE, place.stat().st_size))
 
     def follow_includes(self) -> None:
         """Read the files that requirements files include and that the walk did not meet."""
@@ -174,7 +189,8 @@ class _Collection:
         """A use; one that no rule judges where the build gives its name to a context of its own."""
         from doctor.images import placed  # noqa: PLC0415 (only where an image is named)
 
-        return placed.opened(use) if (use.path, use.reference) in self._replaced else use
+        replaced = any(build.dockerfile == use.path and use.reference in build.names for build in self._builds)
+        return placed.opened(use) if replaced else use
 
     def _constrained(self) -> list[Requirement]:
         """The requirements, exact also where a constraint file that goes with them says so."""

@@ -174,3 +174,24 @@ def test_names_of_contexts_are_no_images(tmp_path: Path) -> None:
         ("web/src/web.Dockerfile", "up", "open"),
         ("web/src/web.Dockerfile", "python:3.12", "open"),
     ]
+
+
+def test_dockerfiles_under_other_names(tmp_path: Path) -> None:
+    """A Dockerfile that a build names is one, whatever it is called; once, and never one outside of the folder."""
+    (tmp_path.parent / "outside.docker").write_text("FROM outside:1\n")
+    files = {
+        "compose.yml": dedent("""\
+            services:
+              a: {build: {dockerfile: images/web.docker}}
+              b: {build: {dockerfile: ../outside.docker}}
+              c: {build: {context: https://git.example/x, dockerfile: x.docker}}
+              d: {build: {dockerfile: '${X}.docker'}}
+        """),
+        "docker-bake.hcl": 'target "a" {\n dockerfile = "images/bake.docker"\n}\n',
+        ".devcontainer/devcontainer.json": '{"build": {"dockerfile": "dev", "context": ".."}} // x\n',
+        "images/web.docker": "FROM web:1\n",
+        "images/bake.docker": "FROM bake:1\n",
+        ".devcontainer/dev": "FROM dev:1\n",
+        "Dockerfile": "FROM once:1\n",
+    }
+    assert sorted(reference for _, reference, _ in collected(tmp_path, files)) == ["bake:1", "dev:1", "once:1", "web:1"]
