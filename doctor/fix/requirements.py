@@ -27,6 +27,8 @@ _CONDA_HEAD = re.compile(r"(?:[^\s:]+::)?[A-Za-z0-9_][A-Za-z0-9._-]*")
 _CONDA = ("conda", "mamba", "micromamba")
 _TABLES = ("poetry", "pipenv")
 _BEFORE, _AFTER = r"(?<![A-Za-z0-9._/:@-])", r"(?![A-Za-z0-9._@<>=!~\[-])"
+# Readings of the file for one finding; an ordinary one takes one or two.
+MOST_TRIES = 40
 NOT_LITERAL = "the request is not written in one piece here (a variable, several lines)"
 
 
@@ -44,6 +46,7 @@ def place(file: Text, rows: list[dict[str, Any]], value: str, build_args: Mappin
     if not meant:
         return "changed since it was read"
     edits: list[Edit] = []
+    tries = 0
     for i in meant:
         one = before.requirements[i]
         if one.hashes:
@@ -53,10 +56,14 @@ def place(file: Text, rows: list[dict[str, Any]], value: str, build_args: Mappin
         new = _rewritten(one, value)
         if new is None:
             return f"{value} cannot be written in files of this kind"
-        found = next(
-            (e for e in _candidates(file.text, one, *new) if _proven(before, reader(applied(file.text, [e])), e, i)),
-            None,
-        )
+        found = None
+        for edit in _candidates(file.text, one, *new):
+            tries += 1
+            if tries > MOST_TRIES:
+                break
+            if _proven(before, reader(applied(file.text, [edit])), edit, i):
+                found = edit
+                break
         if found is None:
             return NOT_LITERAL
         if found not in edits:
