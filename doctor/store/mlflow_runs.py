@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from doctor.errors import TargetError, UsageError
-from doctor.store.entry import number
 from doctor.store.training import MAX_EPOCHS, MAX_METRICS, Training
 
 _MAX_PARAMETERS = 500
@@ -55,8 +54,8 @@ def read_mlflow(run_id: str) -> Training:
         run = client.get_run(run_id)
         names = sorted(run.data.metrics)[:MAX_METRICS]
         histories = {name: client.get_metric_history(run_id, name) for name in names}
-    metrics = {
-        name: tuple(number(one.value) for one in sorted(rows, key=lambda one: (one.step, one.timestamp))[:MAX_EPOCHS])
+    metrics: dict[str, tuple[float | None, ...]] = {
+        name: tuple(float(one.value) for one in sorted(rows, key=lambda one: (one.step, one.timestamp))[:MAX_EPOCHS])
         for name, rows in histories.items()
     }
     if not metrics:

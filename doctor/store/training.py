@@ -6,6 +6,7 @@ import csv
 import datetime
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -26,11 +27,18 @@ MLFLOW = "mlflow:"
 # In this order: what was measured on data that the model had not seen comes first.
 _ACCURACIES = ("val_accuracy", "val_acc", r"val_\w*accuracy", "accuracy", "acc", r"\w*accuracy")
 _LOSSES = ("val_loss", "loss")
+_NOT_WRITTEN = ("", "NA", "None", "null")  # CSVLogger writes NA for a metric that an epoch does not have
+_NUMPY = re.compile(r"(?:(?:np|numpy)\.)?(?:float\d*|array)\(([^,()\[\]]{1,40})(?:,[^()]{0,40})?\)")
+_SEPARATOR = re.compile(r"epoch([^\w\s\"]|[ \t])")
 _EPOCH_NAMES = ("epoch", "epochs", "step")
 
 
 class Training(msgspec.Struct, frozen=True):
-    """What a log of a training says. ``metrics``: by name, a value an epoch, None where it was no number."""
+    """What a log of a training says.
+
+    ``metrics``: by name, a value an epoch; None where none was written (validation every other epoch), NaN where it was
+    not finite.
+    """
 
     metrics: dict[str, tuple[float | None, ...]]
     parameters: dict[str, Any] = {}
@@ -42,13 +50,15 @@ class Training(msgspec.Struct, frozen=True):
     def rows(self) -> tuple[Metric, ...]:
         """The metrics as rows, epochs counted from 1."""
         return tuple(
-            Metric(epoch, name, value) for name, values in self.metrics.items() for epoch, value in enumerate(values, 1)
+            Metric(epoch, name, number(value))
+            for name, values in self.metrics.items()
+            for epoch, value in enumerate(values, 1)
         )
 
     def last(self, name: str | None) -> float | None:
-        """A metric's last value that was written, be it a number or not."""
-        values = self.metrics.get(name or "")
-        return values[-1] if values else None
+        """A metric's last value that was written; None where that was not finite."""
+        written = [value for value in self.metrics.get(name or "", ()) if value is not None]
+        return number(written[-1]) if written else None
 
 
 def read_training(word: str) -> Training:
@@ -141,7 +151,8 @@ def _from_json(text: str, path: Path) -> Training:
     try:
         document: Any = json.loads(text)  # NaN and Infinity, as Python's json writes them, are read, too
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not JSON: {str(error)[:100]}") from None
+        how = "write it with json.dump({name: [float(v) for v in values] for name, values in history.history.items()})"
+        raise UsageError(f"{path}: not JSON: {str(error)[:100]}; {how}") from None
     parameters: dict[str, Any] = {}
     if isinstance(document, dict) and isinstance(document.get("history"), dict):
         held = document.get("params")
@@ -156,9 +167,10 @@ def _from_json(text: str, path: Path) -> Training:
 def _from_csv(text: str, path: Path) -> Training:
     lines = text.splitlines()
     header = lines[0] if lines else ""
-    separator = next((sign for sign in (",", ";", "\t", "|") if sign in header), ",")
+    begun = _SEPARATOR.match(header)
+    separator = begun[1] if begun else next((sign for sign in ",;\t|" if sign in header), ",")
     try:
-        rows = list(csv.DictReader(lines, delimiter=separator))
+        rows = list(csv.DictReader(lines, delimiter=separator, restval=""))
     except csv.Error as error:
         raise UsageError(f"{path}: not CSV: {error}") from None
     names = [name for name in (rows[0] if rows else {}) if name]
@@ -167,6 +179,8 @@ def _from_csv(text: str, path: Path) -> Training:
         raise UsageError(f"{path}: not the output of CSVLogger: expected a header with epoch and metrics, and an epoch")
     rows = [row for row in rows if row.get(epoch) != epoch]  # a header once more, in a file that was appended to
     rows, notes = _last_training(rows, epoch)
+    if any(None in row for row in rows):
+        notes += ("some lines hold more values than the header has names; those were left out",)
     columns = {name: [row.get(name) for row in rows] for name in names if name != epoch}
     return Training(_bounded(columns, path), notes=notes)
 
@@ -188,25 +202,29 @@ def _bounded(columns: Mapping[str, Sequence[Any]], path: Path) -> dict[str, tupl
     if len(columns) > MAX_METRICS or any(len(values) > MAX_EPOCHS for values in columns.values()):
         raise UsageError(f"{path}: more than {MAX_METRICS} metrics or {MAX_EPOCHS} epochs; no training log has that")
     metrics = {str(name)[:MAX_NAME]: tuple(_number(value) for value in values) for name, values in columns.items()}
-    if not any(value is not None for values in metrics.values() for value in values):
+    if not any(number(value) is not None for values in metrics.values() for value in values):
         raise UsageError(f"{path}: holds no number")
     return metrics
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, also from text; None for NaN, infinity, NA and lists."""
+    """A number, also from text as NumPy shows it or with a decimal comma; None where none was written, else NaN."""
+    if value is None or (isinstance(value, str) and value.strip() in _NOT_WRITTEN):
+        return None
     if isinstance(value, str):
+        shown = _NUMPY.fullmatch(value.strip())
         try:
-            value = float(value)
+            value = float((shown[1] if shown else value).replace(",", "."))
         except ValueError:
-            return None
-    return number(value)
+            return math.nan
+    found = number(value)
+    return found if found is not None else math.nan
 
 
 def _first(training: Training, patterns: Sequence[str]) -> str | None:
     for pattern in patterns:
-        for name in training.metrics:
-            if re.fullmatch(pattern, name):
+        for name, values in training.metrics.items():
+            if re.fullmatch(pattern, name) and any(value is not None for value in values):
                 return name
     return None
 

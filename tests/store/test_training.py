@@ -52,7 +52,7 @@ def test_a_history_as_json_is_read_with_nan(tmp_path: Path) -> None:
     """As json.dump writes it; what is no number is none."""
     text = json.dumps({"loss": [0.5, float("nan")], "sparse_categorical_accuracy": [0.7, 0.8]})
     training = log(tmp_path, text, "history.json")
-    assert training.metrics["loss"] == (0.5, None)
+    assert [row.value for row in training.rows() if row.name == "loss"] == [0.5, None]
     assert choose_accuracy(training, None) == "sparse_categorical_accuracy"
     assert training.last("loss") is None
 
@@ -183,6 +183,50 @@ def test_a_training_can_be_tied_to_an_image_by_its_digest(store: Store, tmp_path
     run = load_run(store, write_entries(store, [entry])[0])
     assert run["environment_id"] == 1
     assert run["subject_kind"] == "image"
+
+
+@pytest.mark.parametrize(
+    ("text", "accuracy", "loss"),
+    [
+        ("epoch;accuracy;loss\n0;0,8;0,6\n1;0,9;0,3\n", 0.9, 0.3),  # a spreadsheet of a country with decimal commas
+        ("epoch:accuracy:loss\n0:0.8:0.6\n1:0.9:0.3\n", 0.9, 0.3),
+        ("epoch accuracy loss\n0 0.8 0.6\n1 0.9 0.3\n", 0.9, 0.3),
+        ("epoch\taccuracy\tloss\r\n0\t0.8\t0.6\r\n1\t0.9\t0.3\r\n", 0.9, 0.3),
+        ("epoch,accuracy,loss,val_accuracy\n0,0.8,0.6\n1,0.9,0.3\n", 0.9, 0.3),  # no validation after all
+        ("epoch,accuracy,loss,val_accuracy\n0,0.8,0.6,NA\n1,0.9,0.5,0.7\n2,0.95,0.4,NA\n", 0.7, 0.4),
+        ("epoch,accuracy,loss\n0,0.8,0.6\n1,nan,nan\n", None, None),  # it diverged: the epoch before is no result
+        ("epoch,accuracy,loss\n0,0.5,0.9\n1,0.6,0.8\n0,0.8,0.6\n1,0.9,0.3\n", 0.9, 0.3),
+        ("epoch,accuracy,loss\n0,0.8,0.6\n1,0.9", 0.9, 0.6),  # killed while it wrote
+    ],
+)
+def test_logs_as_they_come(tmp_path: Path, text: str, accuracy: float | None, loss: float | None) -> None:
+    """Separators, decimal commas, missing validation, epochs without one, divergence, two trainings, a cut line."""
+    (tmp_path / "log.csv").write_text(text, newline="")
+    training = read_training(str(tmp_path / "log.csv"))
+    assert training.last(choose_accuracy(training, None)) == accuracy
+    assert training.last(choose_loss(training)) == loss
+
+
+def test_a_line_with_more_values_than_names_is_told(tmp_path: Path) -> None:
+    """As when validation was added, and the log appended to."""
+    (tmp_path / "log.csv").write_text("epoch,accuracy\n0,0.8\n1,0.9,0.7\n")
+    training = read_training(str(tmp_path / "log.csv"))
+    assert training.metrics == {"accuracy": (0.8, 0.9)}
+    assert "more values" in training.notes[0]
+
+
+def test_numbers_as_numpy_shows_them_are_numbers(tmp_path: Path) -> None:
+    """A History written with default=str or default=repr."""
+    shown = {"accuracy": ["np.float32(0.5)", "0.75"], "loss": ["array(0.5, dtype=float32)", "float64(0.25)"]}
+    (tmp_path / "history.json").write_text(json.dumps(shown))
+    assert read_training(str(tmp_path / "history.json")).metrics == {"accuracy": (0.5, 0.75), "loss": (0.5, 0.25)}
+
+
+def test_a_history_printed_instead_of_dumped_says_how_to_dump_it(tmp_path: Path) -> None:
+    """Python's own notation is no JSON."""
+    (tmp_path / "history.json").write_text("{'accuracy': [0.5]}")
+    with pytest.raises(UsageError, match=r"json\.dump"):
+        read_training(str(tmp_path / "history.json"))
 
 
 @pytest.fixture(params=["database", "folder"])

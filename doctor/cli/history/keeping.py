@@ -59,8 +59,15 @@ def add(
         run = write_entries(store, [entry])[0]
     for note in training.notes:
         typer.echo(f"kdoctor: {line(note)}", err=True)
-    accuracy = f", {entry.accuracy_metric} {entry.accuracy:.4f}" if entry.accuracy is not None else ", no accuracy"
-    typer.echo(line(f"run {run}: {entry.model}{accuracy}, after {_epochs(len(entry.metrics), len(training.metrics))}"))
+    if entry.accuracy is None:
+        accuracy = f"no accuracy (--metric may name one of {', '.join(training.metrics)[:200]})"
+    else:
+        accuracy = f"{entry.accuracy_metric} {entry.accuracy:.4f}"
+    if entry.accuracy is not None and entry.accuracy > 1:
+        typer.echo(f"kdoctor: {accuracy} is more than 1; tolerances are absolute: 0.01 is a hundredth of 1", err=True)
+    typer.echo(
+        line(f"run {run}: {entry.model}, {accuracy}, after {_epochs(len(entry.metrics), len(training.metrics))}")
+    )
 
 
 def accept(
