@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import msgspec
@@ -195,12 +196,19 @@ def _fitting(case: Case, instead: str) -> str:
     return instead
 
 
+# each is held against each: more lines of one file than people write are not compared
+_MOST_COMPARED = 500
+
+
 def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
     """Two requests of one file (or command line) that no release meets together."""
     seen: set[tuple[str, str]] = set()
-    for first in rows:
-        for second in rows:
-            if first.index >= second.index or first.file != second.file or (first.name, second.name) in seen:
+    files: dict[str, dict[tuple[str, str, frozenset[str]], Asked]] = {}
+    for row in rows:  # what is written a second time says nothing new
+        files.setdefault(row.file, {}).setdefault((row.name, str(row.requirement.specifier), row.extras), row)
+    for distinct in files.values():
+        for first, second in itertools.combinations(list(distinct.values())[:_MOST_COMPARED], 2):
+            if (first.name, second.name) in seen:
                 continue
             why, declared = (
                 (_same_package(first, second), None)

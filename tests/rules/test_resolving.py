@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -82,6 +83,15 @@ def test_the_finding_stands_at_the_line() -> None:
     line = {"software.requested": [{"requirement": "tensorflow-gpu==2.12.0", "where": "command line"}]}
     (finding,) = compute("KD311", change(asked(), line)).findings
     assert finding.location is None
+
+
+def test_many_lines_are_compared_in_bounded_time() -> None:
+    """A line that is repeated thousands of times is one request, and so is a file of more lines than people write."""
+    began = time.monotonic()
+    repeated = ["numpy", *["numpy>=1"] * 10_000, "tensorflow<2.10", "tensorflow>=2.12"]
+    assert outcome("KD311", asked(*repeated)) == "error"
+    outcome("KD311", asked(*(f"numpy>={minor}" for minor in range(3_000))))
+    assert time.monotonic() - began < 20
 
 
 def test_two_files_need_not_agree() -> None:
