@@ -7,9 +7,7 @@ names the key and where it stands.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -20,7 +18,7 @@ from doctor.configuration import ConfigFile, read_named, read_own, read_project
 from doctor.errors import UsageError
 from doctor.model.report import Severity
 from doctor.policy import DENIED, TOLERANCE, anchored
-from doctor.report import FORMATS
+from doctor.setting_values import PolicySuppression, check_format, check_host, plain, severities, suppressions
 
 ENVIRONMENT_PREFIX = "KDOCTOR_"
 
@@ -32,18 +30,7 @@ OWN_ONLY = frozenset(
 _FILE_ONLY = frozenset({"severity", "suppressions"})
 _NEVER_IN_FILES = frozenset({"image"})  # short for a target of one run; the policy's images are the gate's
 _WORD_LISTS = ("select", "ignore", "require", "deny", "images", "machines", "tag", "image", "plain_http_registries")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
-
-
-class PolicySuppression(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """A finding that the policy lives with: by code, and pattern of path or subject; with a reason and a last day."""
-
-    code: str
-    path: str | None = None
-    subject: str | None = None
-    reason: str = ""
-    until: datetime.date | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -242,9 +229,9 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
     if field == "format" and isinstance(value, str):
         value = (value,)
     if field == "suppressions" and file is not None:
-        return _suppressions(value, origin, file)
+        return suppressions(value, origin, file)
     if field == "severity" and file is not None and isinstance(value, dict):
-        return _severities(value, file)
+        return severities(value, file)
     try:
         result = msgspec.convert(value, _TYPES[field])
     except msgspec.ValidationError as error:
@@ -253,65 +240,14 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
             near = difflib.get_close_matches(str(value), choices, 1)
             advice = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"{origin}: {key} is {str(value)[:40]!r}, expected {', '.join(choices)}{advice}") from None
-        raise UsageError(f"{origin}: {key}: {_plain(error)}") from None
+        raise UsageError(f"{origin}: {key}: {plain(error)}") from None
     if field == "format":
         for item in result:
-            _check_format(item, origin)
+            check_format(item, origin)
     if field == "plain_http_registries":
         for host in result:
-            _check_host(host, origin)
+            check_host(host, origin)
     return result
-
-
-def _severities(value: dict[str, Any], file: ConfigFile) -> dict[str, Severity]:
-    levels = [severity.value for severity in Severity]
-    for rule, level in value.items():
-        if level not in levels:
-            near = difflib.get_close_matches(str(level), levels, 1)
-            advice = f"; did you mean {near[0]!r}?" if near else ""
-            said = f"severity of {rule} is {str(level)[:40]!r}, expected {', '.join(levels)}"
-            raise UsageError(f"{file.origin('severity', rule)}: {said}{advice}")
-    return {rule: Severity(level) for rule, level in value.items()}
-
-
-def _suppressions(value: Any, origin: str, file: ConfigFile) -> tuple[PolicySuppression, ...]:
-    if not isinstance(value, list):
-        raise UsageError(f"{origin}: suppressions: expected a list of tables")
-    rows = []
-    known = PolicySuppression.__struct_fields__
-    for number, row in enumerate(value):
-        place = file.origin("suppressions", number)
-        for key in row if isinstance(row, dict) else ():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1, 0.6)
-                advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-                raise UsageError(f"{place}: suppressions: unknown key {key!r}; {advice}")
-        try:
-            rows.append(msgspec.convert(row, PolicySuppression))
-        except msgspec.ValidationError as error:
-            raise UsageError(f"{place}: suppressions: {_plain(error)}") from None
-    return tuple(rows)
-
-
-def _check_format(item: str, origin: str) -> None:
-    name, separator, file = item.partition("=")
-    if name not in FORMATS:
-        near = difflib.get_close_matches(name, FORMATS, 1)
-        advice = f"; did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"{origin}: no format is called {name!r}; there are {', '.join(FORMATS)}{advice}")
-    if separator and not file:
-        raise UsageError(f"{origin}: format {item!r} names no file after '='")
-
-
-def _check_host(host: str, origin: str) -> None:
-    if not _HOST.fullmatch(host):
-        raise UsageError(f"{origin}: plain-http-registries: {host[:80]!r}: write a registry's HOST or HOST:PORT")
-
-
-def _plain(error: msgspec.ValidationError) -> str:
-    text = str(error).replace(" - at `$", " (at `").replace("`object`", "a table").replace("`array`", "a list")
-    text = text.replace("`str`", "text").replace("`int`", "a number").replace("`bool`", "true or false")
-    return text[0].lower() + text[1:] + (")" if " (at `" in text else "")
 
 
 def _check_words(settings: Settings) -> None:
