@@ -17,6 +17,7 @@ from doctor.images.use import ImageUse, Unreadable
 from doctor.images.yaml_nodes import Document, Scalar, load
 
 USE = "compose"
+_MOST_EXTENDED = 20
 # in a mapping the name of the context is its key; in a list it stands before the value
 _CONTEXT = re.compile(rf"(?:[^=/]*=)?{inline.CONTEXT_SCHEME}")
 # a line of an .env file with a colon in the sign's place
@@ -105,7 +106,7 @@ def services_of(document: Document) -> dict[str, Any]:
 def _is_built(document: Document, services: Mapping[str, Any], name: str) -> bool:
     """Whether a service has a ``build``, its own or that of a service of this file which it extends."""
     seen: set[str] = set()
-    while name in services and name not in seen:
+    while name in services and name not in seen and len(seen) < _MOST_EXTENDED:
         seen.add(name)
         build = document.mapping(services[name]).get("build")
         if build is not None:

@@ -14,7 +14,7 @@ from doctor.images.yaml_nodes import Document, Scalar, load
 USE = "gitlab"
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}|\$(\w+)|%(\w+)%")
 _MOST_PASSES = 5
-_MOST_EXTENDED = 50
+_MOST_EXTENDED = 20  # the server allows 11 levels
 # keys at the top that are neither jobs nor hold images
 _NO_JOBS = frozenset({"variables", "include", "workflow", "stages", "spec", "cache"})
 

@@ -239,7 +239,7 @@ def test_compose_variables_that_decide() -> None:
           d: {image: "redis:${LITERAL}"}
           e: {image: "redis:${UNSET:-$UNSET}"}
     """)
-    values = compose.environment("BASE=x\nNAME=${BASE}/y\nTAG=\"2-${BASE}\"\nLITERAL='$BASE'\n")
+    values = compose.environment("BASE: x\nNAME=${BASE}/y\nTAG=\"2-${BASE}\"\nLITERAL='$BASE'\n")
     assert values == {"BASE": "x", "NAME": "x/y", "TAG": "2-x", "LITERAL": "$BASE"}
     assert [row[1:] for row in rows(compose.parse(text, "compose.yml", values))] == [
         ("x/y:2-x", "tag"),
