@@ -26,8 +26,8 @@ from doctor.pin.spots import Edit
 SAFE, MANUAL = "safe", "manual"
 # Edits that are proven one by one, where all together do not hold; each costs a reading of the project.
 MOST_SINGLE = 60
-# Ordinary projects take a fraction of a second; this ends one that was made to take hours.
-MOST_SECONDS = 30.0
+# Of processor time. Ordinary projects take a fraction of a second; this ends one that was made to take hours.
+MOST_SECONDS = 15.0
 MOST_LOOKS = 400
 UNPROVEN = "the finding would stay, or another would come: look at it by hand"
 _SCRIPTS = ("argument", "method", "keyword", "seed")
@@ -92,7 +92,7 @@ class _Planning:
         self._build_args = build_args
         self._texts: dict[str, Text | str] = {}
         self._plan = Plan(folder)
-        self._deadline = time.monotonic() + MOST_SECONDS
+        self._deadline = time.process_time() + MOST_SECONDS
         self._looked = 0
 
     def run(self, findings: Sequence[Finding]) -> Plan:
@@ -165,7 +165,7 @@ class _Planning:
         self._looked += 1
         if self._looked > MOST_LOOKS:
             return f"more than {MOST_LOOKS} fixes in one run: run it again"
-        if time.monotonic() > self._deadline:
+        if time.process_time() > self._deadline:
             return f"not looked at: {MOST_SECONDS:g} s for all fixes are over"
         if path not in self._texts:
             self._texts[path] = load(self._folder, path)
@@ -192,7 +192,7 @@ class _Planning:
         kept = steps if self._holds(project, [], steps) else []
         if not kept:
             for step in steps[:MOST_SINGLE]:
-                if time.monotonic() > self._deadline + MOST_SECONDS:
+                if time.process_time() > self._deadline + MOST_SECONDS:
                     break
                 same = [other for other in steps if other.path == step.path and other.edits == step.edits]
                 if all(step is not one for one in kept) and self._holds(project, kept, same):

@@ -30,10 +30,18 @@ def copy(
             lacking(
                 f"no uv, or no environment of TensorFlow {release} in KDOCTOR_TF_ENVS: .ci/environments builds them"
             )
-        shutil.copytree(found[0].parent.parent, tmp_path / "env", symlinks=True, copy_function=os.link)
+        shutil.copytree(found[0].parent.parent, tmp_path / "env", symlinks=True, copy_function=linked)
         return tmp_path / "env/bin/python"
 
     return make
+
+
+def linked(source: str, target: str) -> None:
+    """A hard link, or a copy where the cache lies on another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
