@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +182,25 @@ def test_plain_http_only_for_loopback_or_where_configured() -> None:
     assert [e.plain for e in hosts.endpoints("registry.example:5000", ("registry.example:5000",))] == [True]
     assert [e.plain for e in hosts.endpoints("localhost:5000")] == [True]
     assert [e.plain for e in hosts.endpoints("127.0.0.1.example:5000")] == [False]
+
+
+@pytest.mark.parametrize(
+    ("host", "plain"),
+    [
+        ("10.1.2.3:5000", True),
+        ("11.1.2.3:5000", False),
+        ("10.example:5000", False),
+        ("reg.example:5000", True),
+        ("reg.example:5001", False),
+        ("[fd00::7]:5000", True),
+    ],
+)
+def test_dockers_own_list_of_registries_without_tls(tmp_path: Path, host: str, plain: bool) -> None:
+    """``insecure-registries`` of the engine's configuration: hosts, and networks of addresses; nonsense is none."""
+    file = tmp_path / "daemon.json"
+    words = ["10.0.0.1/8", "reg.example:5000", "fd00::/16", "x/y", 5]
+    file.write_text(json.dumps({"insecure-registries": words}))
+    assert [e.plain for e in hosts.endpoints(host, daemon_files=(file,))] == [plain]
 
 
 def test_look_up_tells_the_outcomes_apart(registry: Fake) -> None:

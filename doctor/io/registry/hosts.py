@@ -38,23 +38,44 @@ def endpoints(
         for url in _texts(daemon.get("registry-mirrors")):
             scheme, _, rest = url.partition("://")
             host = (rest or scheme).strip("/")
-            found.append(
-                _endpoint(host, plain=scheme == "http" and (is_loopback(host) or host in insecure), mirror=True)
-            )
+            found.append(_endpoint(host, plain=scheme == "http" and _is_insecure(host, insecure), mirror=True))
     host = DOCKER_HUB_HOST if domain == DOCKER_HUB else domain
-    return [*found, _endpoint(host, plain=is_loopback(host) or host in insecure)]
+    return [*found, _endpoint(host, plain=_is_insecure(host, insecure))]
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
-    name = host.rsplit(":", 1)[0] if host.count(":") == 1 or host.startswith("[") else host
-    name = name.strip("[]")
-    if name == "localhost":
+    address = _address(host)
+    return address.is_loopback if address is not None else _name(host) == "localhost"
+
+
+def _is_insecure(host: str, insecure: tuple[str, ...]) -> bool:
+    """Whether a host may be asked without TLS: this machine, or one that the user names, by its network as well."""
+    if is_loopback(host) or host in insecure:
         return True
+    address = _address(host)
+    return address is not None and any(address in network for word in insecure if (network := _network(word)))
+
+
+def _name(host: str) -> str:
+    """A host without its port."""
+    name = host.rsplit(":", 1)[0] if host.count(":") == 1 or host.startswith("[") else host
+    return name.strip("[]")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(name).is_loopback
+        return ipaddress.ip_address(_name(host))
     except ValueError:
-        return False
+        return None
+
+
+def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network that Docker's ``insecure-registries`` may name (``10.0.0.0/8``)."""
+    try:
+        return ipaddress.ip_network(word, strict=False) if "/" in word else None
+    except ValueError:
+        return None
 
 
 def _endpoint(host: str, *, plain: bool, mirror: bool = False) -> Endpoint:
