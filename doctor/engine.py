@@ -53,13 +53,11 @@ def judge(
     return outcome
 
 
-def without_project(outcome: Outcome) -> Outcome:
+def without_project(outcome: Outcome, why: str = "no project is looked at") -> Outcome:
     """The same of a case that has no project and needs none: rules that only lack one do not apply to it."""
     lacking = [row for row in outcome.skipped if row.reason.startswith(_OF_PROJECT) and row.reason.endswith(NOT_KNOWN)]
     outcome.skipped = [row for row in outcome.skipped if row not in lacking]
-    outcome.inapplicable += [
-        NotApplied(row.code, row.subject, row.machine, "no project is looked at") for row in lacking
-    ]
+    outcome.inapplicable += [NotApplied(row.code, row.subject, row.machine, why) for row in lacking]
     return outcome
 
 

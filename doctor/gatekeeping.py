@@ -18,7 +18,7 @@ import msgspec
 from doctor import gate, requirements, suppression
 from doctor.case import Case
 from doctor.diagnosis import join, machine_name, named
-from doctor.engine import Outcome, judge
+from doctor.engine import Outcome, judge, without_project
 from doctor.errors import DoctorError, UsageError
 from doctor.model.facts import known
 from doctor.model.report import CaseRow, Finding, MachineRow, Note
@@ -175,7 +175,7 @@ def judge_all(found: Gathered, settings: Settings, today: datetime.date, had: Se
         judged.append(_judge_project(found.project, rules))
         cases.append(CaseRow(found.project.subject.name))
     for snapshot in found.software:
-        judged += _on_each(snapshot, found.machines, rules)
+        judged += _on_each(snapshot, found.machines, rules, apart=found.project is not None)
         name = snapshot.subject.name
         cases += [CaseRow(name, m.name, gate.UNSURE if m.name in blind else gate.OK) for m in found.machines]
     bearing = judged[:1]  # the project is judged once: alone, or with this environment
@@ -231,12 +231,16 @@ def _judge_project(snapshot: Snapshot, rules: Sequence[Rule]) -> Judged:
     return case, outcome
 
 
-def _on_each(snapshot: Snapshot, machines: Sequence[Machine], rules: Sequence[Rule]) -> list[Judged]:
-    """One software on all machines; what is found on each of several in the same words is found once, on none."""
+def _on_each(snapshot: Snapshot, machines: Sequence[Machine], rules: Sequence[Rule], *, apart: bool) -> list[Judged]:
+    """One software on all machines; what is found on each of several in the same words is found once, on none.
+
+    ``apart``: the project is judged by itself, so that rules which need one do not apply here.
+    """
     judged = []
     for machine in machines:
         case = Case(join(snapshot, machine.snapshot))
-        judged.append((case, judge(case, rules, machine=machine.name)))
+        outcome = judge(case, rules, machine=machine.name)
+        judged.append((case, without_project(outcome, "the project is judged by itself") if apart else outcome))
     if len(judged) > 1:
         common = [_alike(finding) for finding in judged[0][1].findings]
         common = [one for one in common if all(one in map(_alike, outcome.findings) for _, outcome in judged)]

@@ -332,3 +332,13 @@ def test_an_environment_without_tensorflow_is_said(
     got, report = project.gate("--python", bare_python)
     assert (got, report["verdict"]) == (code, verdict), report["notes"]
     assert any("no TensorFlow is found in this environment" in note["why"] for note in report["notes"])
+
+
+def test_rules_on_the_project_are_not_counted_as_skipped_on_images(project: Project) -> None:
+    """The project is judged by itself; on an image its rules do not apply, and what an image lacks is still skipped."""
+    _, report = project.gate()
+    mine = [row for row in report["skipped"] if row["subject"] == "snapshot:app.json"]
+    assert mine
+    assert not [row for row in mine if row["reason"].startswith("project.")]
+    apart = {row["code"] for row in report["inapplicable"] if row["reason"] == "the project is judged by itself"}
+    assert {"KD403", "KD601", "KD701"} <= apart
