@@ -145,8 +145,8 @@ def _stored(a: Record, b: Record, distances: Distances) -> Cause | None:
             if bits_used(given[0]) < bits_used(given[1]):
                 sides.reverse()
             return Cause("precision", sides[0], sides[1], ("stages.pinned.init",))
-    apart = [record.probes.data.samples for record in (a, b)]
-    if distances.probes["data.samples"] > PROBE_THRESHOLDS["data"] and max(one or 0.0 for one in apart) < _ROUNDING:
+    apart = [math.inf if one is None else one for one in (a.probes.data.samples, b.probes.data.samples)]
+    if distances.probes["data.samples"] > PROBE_THRESHOLDS["data"] and max(apart) < _ROUNDING:
         words = [f"changed by {one:.2g} of their size" if one else "as given" for one in apart]
         return Cause("precision", f"samples {words[0]}", f"samples {words[1]}", ("probes.data.samples",))
     return None
