@@ -120,6 +120,18 @@ class TestTable:
             messages.said((row.anchors[0] + " ") * 500)
         assert time.perf_counter() - started < 5
 
+    @pytest.mark.parametrize("row", [*messages.remarks(), *messages.messages()], ids=lambda row: row.id)
+    def test_no_row_runs_away_on_its_own_words(self, row: Any) -> None:
+        """A line of a hostile log that repeats what a row looks for costs little: a log may hold thousands of them."""
+        pattern = re.compile(row.pattern, re.IGNORECASE)
+        words = {*row.anchors, *re.findall(r"[A-Za-z/][A-Za-z/ '_]{3,}", row.pattern)}
+        for word in words:
+            for repeated in (f"{word}' ", f"{word} 1 ", f"{word}, "):
+                started = time.process_time()
+                pattern.search((repeated * 400)[:4000])
+                pattern.search((word + " " + "x." * 2000)[:4000])
+                assert time.process_time() - started < 0.2, word
+
 
 class TestFactsDecide:
     """A log beside facts."""
