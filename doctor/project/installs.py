@@ -143,6 +143,8 @@ def _arguments(words: list[str], verbs: tuple[str, ...], values: frozenset[str])
                 constraints.append(words[at + 1])
             elif word.startswith("--constraint="):
                 constraints.append(word.partition("=")[2])
+            if word.startswith("--editable=") and begun:
+                names.append(word.partition("=")[2])
             if word in ("-e", "--editable") and at + 1 < len(words) and begun:
                 names.append(words[at + 1])
             at += 2 if takes and "=" not in word else 1

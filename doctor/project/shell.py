@@ -15,11 +15,12 @@ from doctor.project import options
 
 LONGEST_SCRIPT = 65536
 _LONGEST_EXPRESSION = 1024
-_SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", ";;", "|&", "\n"})
+# the lexer hands over runs of them: ``)&&(`` is one token
+_SEPARATORS = frozenset(";&|()")
 _KEYWORDS = frozenset({"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time", "fi", "done"})
 _PREFIXES = frozenset({"sudo", "env", "exec", "eval", "command", "nice", "nohup", "time", "xargs"})
 _PREFIXES_WITH_AN_ARGUMENT = frozenset({"gosu", "su-exec", "timeout", "chroot"})
-_PREFIX_VALUES = frozenset({"-u", "--user", "-g", "--group", "-n", "-k", "-s"})
+_PREFIX_VALUES = frozenset({"-u", "--user", "-g", "--group", "-n", "-k", "-s", "-L", "-P", "-I"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _EXPRESSION = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)|(?P<plain>[A-Za-z_][A-Za-z0-9_]*))")
 
@@ -104,7 +105,7 @@ def commands(script: str) -> Iterator[list[str]]:
         words: list[str] = []
         skip = False
         for token in _tokens(text):
-            if token in _SEPARATORS:
+            if set(token) <= _SEPARATORS:
                 yield words
                 words = []
             elif token[0] in "<>" and set(token) <= set("<>&"):

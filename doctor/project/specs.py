@@ -20,7 +20,11 @@ from doctor.project.found import Requirement
 _LONGEST = 4096
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*\+)?[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOCAL = re.compile(r"(?:\.{0,2}/|[A-Za-z]:[\\/]|file:|~/|\.\.?$|\.\.?\[)|.*\.(?:whl|zip|tar\.gz|tgz|tar\.bz2)$")
-_COMMIT = re.compile(r"@[0-9a-f]{40}(?:[0-9a-f]{24})?(?:$|#)", re.IGNORECASE)
+_COMMIT = re.compile(
+    r"@[0-9a-f]{40}(?:[0-9a-f]{24})?(?:$|#)|/archive/[0-9a-f]{40}\.(?:zip|tar\.gz)(?:$|#)", re.IGNORECASE
+)
+# what GitHub and its like make of a repository at a commit, a tag or a branch
+_ARCHIVE = re.compile(r"/([^/]+)/(?:archive|zipball|tarball)/.")
 _URL_HASH = re.compile(r"[#&](?:sha(?:224|256|384|512)|md5|sha1)=[0-9a-f]{32,}", re.IGNORECASE)
 _CONDA = re.compile(
     r"""(?:[^\s:]+::)?                       # channel
@@ -107,9 +111,13 @@ def _name_in_url(url: str) -> str:
     if egg:
         return canonicalize_name(egg[1])
     try:
-        last = unquote(urlsplit(url).path).rstrip("/").rsplit("/", 1)[-1]
+        path = unquote(urlsplit(url).path).rstrip("/")
     except ValueError:
         raise NotARequirement("not a URL") from None
+    archive = _ARCHIVE.search(path)
+    if archive:
+        return canonicalize_name(archive[1])
+    last = path.rsplit("/", 1)[-1]
     try:
         return str(parse_wheel_filename(last)[0])
     except InvalidWheelFilename:

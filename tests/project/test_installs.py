@@ -143,3 +143,18 @@ def test_programs_that_start_others() -> None:
 def test_a_build_behind_an_exact_version_of_conda() -> None:
     """``==2.15.0=gpu*`` chooses among the builds of one version, ``==2.15.*`` among versions."""
     assert [row[2] for row in rows("RUN conda install 'tensorflow==2.15.0=gpu*' 'numpy==1.*'")] == [True, False]
+
+
+def test_operators_without_blanks() -> None:
+    """``)&&(``, a function's ``()`` and ``;;`` separate commands."""
+    assert names("RUN (pip install numpy)&&(pip install scipy)") == ["numpy", "scipy"]
+    assert names("RUN f(){ pip install numpy; };f") == ["numpy"]
+    assert names("RUN case $A in x) pip install numpy;; y)pip install scipy;; esac") == ["numpy", "scipy"]
+
+
+def test_archives_of_repositories() -> None:
+    """An archive is named by its repository, and is exact where it is made of a commit."""
+    url = "https://github.com/keras-team/keras/archive/"
+    assert rows(f"RUN pip install {url}refs/heads/master.zip")[0][::2] == ("keras", False)
+    assert rows(f"RUN pip install {url}{'0f' * 20}.tar.gz")[0][::2] == ("keras", True)
+    assert names("RUN pip install --editable=git+https://github.com/keras-team/keras") == ["keras"]
