@@ -8,9 +8,10 @@ from doctor.model.facts import Inapplicable, Unknown, applies, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
+from .builds import tensorflow_facts
 from .compat import compat_in_use, driver_version, judge
 from .measure import IMAGE_VARIABLES, container_variables, runs_in_container, start_and_look, without_gpu_nodes
-from .shared import gpu_wish, need_gpu_case, tensorflow_facts
+from .shared import gpu_wish, need_gpu_case
 
 _START = "docker run --gpus all"
 _CONFIGURE = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"

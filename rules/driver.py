@@ -11,11 +11,12 @@ from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
+from .builds import tensorflow_facts
 from .compat import LOOK_FOR_COMPAT, compat_in_use, driver_version, judge, may_be_lifted, reported_cuda
 from .fitting import driver_runs, least_driver, mentioned, newest_release, reported_runs
 from .gpu_code import Code, all_machine_code, ptx_needs
 from .measure import ON_CPU, SNAPSHOT, driver_loaded, facts_of, gpus_seen, lowered, measured, own_driver, which
-from .shared import driver_system, need_gpu_case, nvidia_hardware, tensorflow_facts
+from .shared import driver_system, need_gpu_case, nvidia_hardware
 from .tables.cuda import branch_for_cuda
 from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.versions import major, major_minor, numbers

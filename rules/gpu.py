@@ -8,11 +8,12 @@ from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
+from .builds import TensorFlowBuild, tensorflow_facts
 from .compat import LOOK_FOR_COMPAT, driver_version, effective_cuda, may_be_lifted
 from .fitting import CHECK_GPUS, install, mentioned, newer_build, newest_release
 from .gpu_code import Code, Holdings, all_machine_code, holdings, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
-from .shared import TensorFlowBuild, driver_system, need_gpu_case, tensorflow_facts
+from .shared import driver_system, need_gpu_case
 from .tables.cuda import branch_for_cuda
 from .tables.versions import at_least, major, numbers
 

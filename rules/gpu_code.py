@@ -6,7 +6,7 @@ import msgspec
 
 from doctor.model.facts import Unknown
 
-from .shared import TensorFlowBuild
+from .builds import TensorFlowBuild
 from .tables.cuda import cuda_for_ptx
 from .tables.gpus import architectures, least_capability, parse_architecture
 from .tables.tensorflow import GpuCode, Release, neighbours

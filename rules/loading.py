@@ -11,7 +11,7 @@ from doctor.model.facts import Unknown, applies, known
 from doctor.model.snapshot import Library
 
 from . import requirements as reqs
-from .shared import TensorFlowBuild, tensorflow_facts
+from .builds import TensorFlowBuild, tensorflow_facts
 from .tables import libraries as table
 from .tables.frameworks import search_fault
 from .tables.tensorflow import tensorflow_release

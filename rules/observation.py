@@ -10,8 +10,9 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Rule, Severity, rule
 
 from . import requirements as reqs
+from .builds import tensorflow_facts
 from .proof import evidence
-from .shared import nvidia_hardware, tensorflow_facts
+from .shared import nvidia_hardware
 
 OBSERVED = "software.tensorflow.observed"
 TRY = "kdoctor scan --try"

@@ -9,9 +9,10 @@ from doctor.model.facts import Inapplicable, Unknown, applies, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
+from .builds import tensorflow_facts
 from .fitting import CHECK_GPUS
 from .measure import IMAGE_VARIABLES, SNAPSHOT
-from .shared import need_gpu_case, tensorflow_facts
+from .shared import need_gpu_case
 
 
 @rule("KD109", "gpu-hidden", Severity.WARNING, would_help="kdoctor scan, in the environment that trains")

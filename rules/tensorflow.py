@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from packaging.utils import canonicalize_name
 
 from doctor.model.facts import Unknown, applies, known, need
+from doctor.model.report import Confidence
 from doctor.model.snapshot import Package
 from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
+from .builds import CPU_DISTRIBUTIONS, tensorflow_facts
 from .cuda import CHECK, SNAPSHOT
 from .proof import evidence
-from .shared import CPU_DISTRIBUTIONS, CUDA_INSTALLED, gpu_wish, need_gpu_case, nvidia_hardware, tensorflow_facts
+from .shared import CUDA_INSTALLED, gpu_wish, need_gpu_case, nvidia_hardware
 from .tables.packages import distribution
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import allows
@@ -59,6 +61,7 @@ def tensorflow_cpu_build(case: Case) -> Iterator[Finding]:
     yield Finding(
         f"{name} {text} is built without CUDA, and {_gpu(case, wish)}".replace("  ", " "),
         severity=None if wish else Severity.WARNING,
+        confidence=Confidence.HIGH if system == "linux" else Confidence.MEDIUM,  # elsewhere KD302 may be the reason
         effect="TensorFlow trains on the CPU",
         fix=_cuda_build(case, name, text),
         verify="python -c \"import tensorflow as tf; print(tf.sysconfig.get_build_info()['is_cuda_build'])\"",

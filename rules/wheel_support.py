@@ -9,11 +9,11 @@ from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
+from .builds import tensorflow_facts
 from .cuda import SNAPSHOT
 from .proof import Thing, evidence
 from .requested import candidates_of, is_met, is_tensorflow, pythons_for, shown, wanted_tensorflow
 from .requirements import Asked
-from .shared import tensorflow_facts
 from .tables.systems import glibc_for_tag, libc_of
 from .tables.tensorflow import Release, releases, releases_for_python, tensorflow_release
 from .tables.versions import major_minor, numbers

@@ -11,14 +11,8 @@ from tests.rules.machines import Drop, change, host
 from tests.support import case
 
 catalogue.mount()
-from doctor.rules.shared import (  # noqa: E402
-    gpu_expected,
-    gpu_wish,
-    nvidia_hardware,
-    older,
-    same_version,
-    tensorflow_facts,
-)
+from doctor.rules.builds import tensorflow_facts  # noqa: E402
+from doctor.rules.shared import gpu_expected, gpu_wish, nvidia_hardware, older, same_version  # noqa: E402
 
 BARE = {
     "machine": {"os": "linux", "architecture": "x86_64", "wsl": False},

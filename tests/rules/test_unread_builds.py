@@ -109,6 +109,12 @@ class TestOtherMakers:
         packages = [{"name": "tensorflow-rocm", "version": "2.14.0", "installer": "pip"}]
         assert outcome("KD301", build({"version": "2.14.0"}, packages)) == "warning"
 
+    def test_elsewhere_than_on_linux_it_may_be_the_system(self) -> None:
+        """A build without CUDA on a system that nobody told may be native Windows, where no wheel has any."""
+        unplaced = change(build({"version": "2.12.0", "cuda_build": False}), {"machine.os": Drop})
+        assert confidence("KD301", unplaced) is Confidence.MEDIUM
+        assert confidence("KD301", build({"version": "2.12.0", "cuda_build": False})) is Confidence.HIGH
+
     def test_nvidias_own_distribution_has_it(self) -> None:
         """`nvidia-tensorflow` 1.15.5 is a CUDA build; of a fork that the tables do not know nothing is said."""
         assert outcome("KD301", build({"version": "1.15.5", "distribution": "nvidia-tensorflow"})) == "passed"
