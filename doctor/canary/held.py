@@ -91,7 +91,7 @@ def _hold_one(
     else:
         sides = Side("the reference", record=reference), Side(name, runner=runner)
         found = drift_between(*sides, options, settings.tolerance, watch)
-        record, drift = found.b, with_series(found)
+        record, drift = found.b, {**with_series(found), "subject": name}
     held.records[name] = record
     parts = judged(record, (), name, settings, reference=reference, drift=drift)
     held.outcomes += [outcome for _, outcome in parts.pop("judged")]

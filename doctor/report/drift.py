@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from doctor.report import sanitize
+from doctor.report.verdicts import short_digest
 
 CLASSES = {
     "bitwise": "bit for bit the same",
@@ -35,6 +36,8 @@ def facts(drift: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     short = sentence(drift)
     if short is not None:
         yield "error", SHORT, short
+    if drift.get("subject"):
+        yield "none", "Of", f"{short_digest(str(drift['subject']))}, held against the accepted reference"
     yield MARKS.get(name, "error"), "Mechanism", f"{name}: {CLASSES.get(name, 'not a class that is known here')}"
     if drift.get("reason"):
         yield "none", "Reason", str(drift["reason"])

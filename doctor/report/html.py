@@ -96,7 +96,10 @@ def _values(report: Report, context: Context) -> dict[str, Any]:
 
 
 def _sides(report: Report) -> tuple[str, str]:
-    """Names of the first and the second environment; a single one was held against a record."""
+    """Names of the first and the second environment; a gate's, or a single one, was held against a record."""
+    held = (report.drift or {}).get("subject")
+    if held:
+        return "the accepted reference", str(held)
     names = [row.name for row in report.subjects]
     if len(names) == 1:
         return "what it was held against", names[0]

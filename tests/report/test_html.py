@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from doctor.errors import UsageError
-from doctor.model.report import LogRemark, Note, Report, Skip
+from doctor.model.report import CaseRow, LogRemark, Note, Report, Skip, SubjectRow
 from doctor.report import render
 from doctor.report.context import Area, Context
 
@@ -207,3 +207,19 @@ def test_packages_that_do_not_compute_are_folded_and_canaries_side_by_side(compa
     assert page.index("<td>rich</td>") > page.index("<summary>1 package")
     assert "<td>0.9320 ± 0.0097 between seeds</td><td>0.9091 ± 0.0097 between seeds</td>" in page
     assert "<td>e946de7d7503</td>" in page
+
+
+def test_a_gates_drift_is_that_of_an_image_against_the_reference(compared: Report) -> None:
+    """A is the accepted reference, not whatever was judged first; the verdicts stand at a glance, once."""
+    image = f"app@sha256:{'b' * 64}"
+    changed = msgspec.structs.replace(
+        compared,
+        subjects=(SubjectRow("project", "project"), SubjectRow("image", image)),
+        cases=(CaseRow("project"), CaseRow(image, None, "fail", ("KD802",), "default-changed", "drift")),
+        drift={**(compared.drift or {}), "subject": image},
+    )
+    page = render("html", changed, Context())
+    assert "<p>A: the accepted reference</p>" in page
+    assert f"<p>B: {image}</p>" in page
+    assert f'<dd class="none">app@sha256:{"b" * 12}, held against the accepted reference</dd>' in page
+    assert 'id="subjects"' not in page
