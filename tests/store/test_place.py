@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,23 @@ def test_other_addresses_are_refused_without_being_shown(url: str) -> None:
         find_place(Settings(database=url, origins={"database": "KDOCTOR_DB_URL"}), {})
     assert "KDOCTOR_DB_URL" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lacks", ["psycopg", "psycopg_binary"])
+def test_a_driver_that_is_not_whole_is_named_with_what_installs_it(lacks: str) -> None:
+    """Not installed, or without the client's library: one line, and no password."""
+    program = (
+        "import ctypes.util, sys\n"
+        f"sys.modules[{lacks!r}] = None\n"
+        "ctypes.util.find_library = lambda name: None  # no libpq of the system's either\n"
+        "from doctor.store.opening import open_store\n"
+        "from doctor.store.place import Place, StoreError\n"
+        "try:\n"
+        "    open_store(Place(url='postgresql+psycopg://ann:s3cret@127.0.0.1:1/x'))\n"
+        "except StoreError as error:\n"
+        "    print(error)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert "pip install 'keras-doctor[postgresql]'" in done.stdout, done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
