@@ -145,7 +145,8 @@ def remarks(cases: Iterable[Case]) -> list[LogRemark]:
 
 def _short(line: str) -> str:
     """The message without the time and the place in the source that TensorFlow puts before it."""
-    return _PREFIX.sub("", line)[:MAX_SHOWN]
+    text = _PREFIX.sub("", line)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1].rstrip() + "…"
 
 
 def _rules(name: str) -> Any:

@@ -119,3 +119,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             logs.read_file(path)
     (tmp_path / "empty").write_bytes(b"")
     assert logs.read_file(tmp_path / "empty").lines == ()
+
+
+def test_a_remark_shows_that_it_was_cut() -> None:
+    """No word ends in the middle without a mark, and the place in TensorFlow's source is left out."""
+    line = "I tensorflow/core/util/port.cc:113] oneDNN custom operations are on. " + "different " * 40
+    shown = logs._short(line)
+    assert shown.startswith("oneDNN")
+    assert shown.endswith("…")
+    assert len(shown) <= logs.MAX_SHOWN
+    assert logs._short("short") == "short"
