@@ -130,6 +130,7 @@ def test_threads_and_hash_seeds_change_nothing(environments: Environments) -> No
     assert compare_records(environments.record(name), other)["class"] == "bitwise"
 
 
+STREAMS = "NumPy, Python, TensorFlow and the initializer"
 NAMED = [  # patch, class, cause, to, whether accuracy drifts
     ("initializer", "default-changed", "initializer", "he_normal", True),
     ("epsilon", "default-changed", "optimizer", "epsilon=1e-08", False),
@@ -137,7 +138,7 @@ NAMED = [  # patch, class, cause, to, whether accuracy drifts
     ("amsgrad", "default-changed", "optimizer", "amsgrad=True", False),
     ("loss_sum", "default-changed", "loss", "reduction=sum", False),
     ("bfloat16", "default-changed", "precision", "mixed_bfloat16", False),
-    ("seed_random", "seed-ignored", "seed", "one seed gives different draws", None),
+    ("seed_random", "seed-ignored", "seed", f"one seed gives different draws (of {STREAMS})", None),
     ("extra_activation", "default-changed", "layer", None, True),
 ]
 BESIDE = "32, 32, 32, 32, 64, 64, 64, 64"  # scale, offset, mean and variance after each hidden layer
