@@ -64,12 +64,12 @@ class Change(Row, frozen=True, omit_defaults=True):
     """What would mend a finding mechanically, as a rule can say it: without the bytes of a file.
 
     ``kind`` and what the others then mean: ``requirement`` (the request for ``name`` at the finding's location gets
-    the specifier ``value``, or makes room for a whole requirement), ``bound`` (every request for ``name`` that allows the installed version gets the
-    specifier ``value``), ``argument`` (calls that the script passes ``name``, as KD715 names it, pass ``value``),
-    ``method`` (the same of a method), ``keyword`` (the call at the location gets ``name=value``), ``seed`` (the script
-    sets it before it builds anything), ``environment`` (the variable ``name`` is set to ``value`` where the project
-    configures TensorFlow), ``digest`` (the image ``name`` gets this digest). ``why``: where the value comes from.
-    ``mends`` False: the finding stays until a command is run as well.
+    the specifier ``value``, or makes room for a whole requirement), ``bound`` (every request for ``name`` that allows
+    the installed version gets the specifier ``value``), ``argument`` (calls that the script passes ``name``, as KD715
+    names it, pass ``value``), ``method`` (the same of a method), ``keyword`` (the call at the location gets
+    ``name=value``), ``seed`` (the script sets it before it builds anything), ``environment`` (the variable ``name`` is
+    set to ``value`` where the project configures TensorFlow), ``digest`` (the image ``name`` gets this digest).
+    ``why``: where the value comes from. ``mends`` False: the finding stays until a command is run as well.
     """
 
     kind: str
