@@ -112,7 +112,7 @@ class Libc(Facts, frozen=True):
 
 
 class Python(Facts, frozen=True):
-    """The interpreter. ``environment``: venv, conda or system. ``externally_managed``: guarded by its system (PEP 668)."""
+    """The interpreter. ``environment``: venv, conda or system. ``externally_managed``: a system guards it (PEP 668)."""
 
     version: Maybe[str] = unknown("software.python.version")
     implementation: Maybe[str] = unknown("software.python.implementation")
