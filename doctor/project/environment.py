@@ -24,7 +24,6 @@ NAMES = frozenset(
 DOTENV = ".env"
 _LONGEST_VALUE = 200
 _MENTIONED = re.compile(r"\b(?:" + "|".join(sorted(NAMES)) + r")\b")
-_DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
 
 Rows = list[dict[str, Any]]
 
@@ -78,5 +77,6 @@ def _of_compose(text: str, path: str) -> Iterator[tuple[str, str, int, int]]:
 
 def _of_dotenv(text: str, path: str) -> Iterator[tuple[str, str, int, int]]:
     for number, line in enumerate(text.split("\n"), 1):
-        if match := _DOTENV_LINE.match(line):
-            yield match[1], match[2].strip("\"'"), number, number
+        name, equals, value = line.partition("=")
+        if equals:
+            yield name.strip().removeprefix("export ").strip(), value.strip().strip("\"'"), number, number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,20 @@ def test_a_nightly_or_local_build_is_no_pin(tmp_path: Path) -> None:
     packages = [*INSTALLED["packages"], {"name": "scipy", "version": "1.14.0+local", "installer": "pip"}]
     here = project(tmp_path / "p", {"requirements.txt": "scipy\n"}, packages=packages)
     assert not here.plan("KD601").files
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (".env", "TF_XLA_FLAGS=a" + " " * 400_000 + "b\n"),
+        (".env", " " * 400_000 + "TF_XLA_FLAGS\n"),
+        ("Dockerfile", "FROM scratch\nENV TF_XLA_FLAGS=" + "\\\n" * 20_000 + "a\n"),
+        ("requirements.txt", "numpy" + "[" * 4_000 + "\n" + "numpy ;" * 500 + "\nnumpy\n"),
+    ],
+)
+def test_hostile_files_cost_little(path: str, text: str, tmp_path: Path) -> None:
+    """Long lines take no longer than they must: a few seconds of processor time at the most."""
+    here = project(tmp_path / "p", {path: text, "train.py": training()})
+    begun = time.process_time()
+    here.plan("KD601", "KD702")
+    assert time.process_time() - begun < 10
