@@ -31,8 +31,11 @@ _PAGE_STYLE = (
 _STYLE = {"svg.fonttype": "none", "font.family": ["DejaVu Sans"], "text.parse_math": False, "path.simplify": True}
 
 
-def sparkline(points: Sequence[Point], width: int = 60, *, unicode: bool = True) -> str:
-    """Accuracies as one line of bars, least to greatest; where there are more runs than columns, each bar is a mean."""
+def sparkline(points: Sequence[Point], width: int = 60, *, unicode: bool = True, span: float = 0.0) -> str:
+    """Accuracies as one line of bars, least to greatest; where there are more runs than columns, each bar is a mean.
+
+    ``span``: the bars' whole height is at least so much accuracy, so that noise looks like noise.
+    """
     values = [point.accuracy for point in points]
     if not values:
         return ""
@@ -40,19 +43,23 @@ def sparkline(points: Sequence[Point], width: int = 60, *, unicode: bool = True)
         edges = [len(values) * n // width for n in range(width + 1)]
         values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     low, high = min(values), max(values)
+    if high - low < span:
+        low, high = (low + high - span) / 2, (low + high + span) / 2
     bars = _BARS if unicode else _PLAIN_BARS
     if high == low:
         return bars[len(bars) // 2] * len(values)
     return "".join(bars[round((value - low) / (high - low) * (len(bars) - 1))] for value in values)
 
 
-def told_sparklines(series: Sequence[Series], steps: Sequence[Sequence[Step]], *, unicode: bool) -> str:
+def told_sparklines(
+    series: Sequence[Series], steps: Sequence[Sequence[Step]], tolerance: float, *, unicode: bool
+) -> str:
     """Each series as a name, a sparkline with its range, and the dates of its drifts."""
     lines = []
     for one, drifts in zip(series, steps, strict=True):
         values = [point.accuracy for point in one.points]
         lines.append(f"{line(one.name, 90)}: {len(values)} runs, {min(values):.4f} to {max(values):.4f}")
-        lines.append(f"  {sparkline(one.points, unicode=unicode)}")
+        lines.append(f"  {sparkline(one.points, unicode=unicode, span=2 * tolerance)}")
         lines += [
             f"  {step.after.ran_at:%Y-%m-%d} {step.level.accuracy:.4f} → {step.after.accuracy:.4f}, run {step.after.id}"
             for step in drifts

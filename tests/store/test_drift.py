@@ -11,8 +11,9 @@ from doctor.store.accepting import accept_run
 from doctor.store.drifting import difference, explain, load_series
 from doctor.store.entry import Entry
 from doctor.store.opening import Store
+from doctor.store.plotting import sparkline
 from doctor.store.reading import Filter, load_run
-from doctor.store.steps import Series, Step, find_steps
+from doctor.store.steps import Point, Series, Step, find_steps
 from doctor.store.writing import write_entries
 from tests.canary import records
 from tests.store import runs
@@ -252,3 +253,14 @@ def test_a_series_has_a_name_for_a_person() -> None:
     """What, where, on which device."""
     assert Series(("training", None, "ctr", "a", None), ()).name == "training ctr on a"
     assert Series(("canary", "image:app", "canary", None, "cpu"), ()).name == "canary image:app (cpu)"
+
+
+def test_noise_looks_like_noise_in_a_sparkline() -> None:
+    """Bars are as high as twice the tolerance at least; a drop beyond it goes from top to bottom."""
+
+    def bars(*accuracies: float) -> str:
+        points = [Point(n, runs.at(n), value, False, 1, ()) for n, value in enumerate(accuracies)]
+        return sparkline(points, span=0.02)
+
+    assert bars(0.9, 0.901, 0.9, 0.901) == "▄▅▄▅"
+    assert bars(0.9, 0.9, 0.87, 0.87) == "██▁▁"

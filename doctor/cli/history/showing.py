@@ -47,7 +47,7 @@ def plot(
         series = load_series(store, wanted, across_hosts=across_hosts)
         steps = [find_steps(one, allowed) for one in series]
         if output is None:
-            emit(plotting.told_sparklines(series, steps, unicode=bool(terminal()["unicode"])))
+            emit(plotting.told_sparklines(series, steps, allowed, unicode=bool(terminal()["unicode"])))
             return
         told = [[(step, explain(store, step, allowed)) for step in some] for some in steps]
     try:
