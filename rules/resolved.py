@@ -23,6 +23,7 @@ _TENSORFLOW_WORDS = re.compile(
     r"tensorflow|_ZNK?\d+(?:tsl|xla|tensorflow)|_ZNK?3(?:tsl|xla)|_ZNK?4absl|_ops\.so|metal|\bTF_|TfLite", re.IGNORECASE
 )
 _CONFLICTS = {"keras": "KD307", "numpy": "KD305", "protobuf": "KD306"}
+_OPERATIONS = re.compile(r"_ops\.so\b.{0,80}undefined symbol", re.IGNORECASE)
 _ADDON_FILE = re.compile(r"tensorflow_(?:text|io|addons|decision_forests|quantum|metal)[\\/]", re.IGNORECASE)
 _ADDONS = re.compile(r"^(?:tensorflow|tf)[-_](?!cpu|gpu|intel|macos|keras)")
 _TENSORFLOW = re.compile(r"^(?:tensorflow|tf-nightly|intel-tensorflow)(?:-(?:cpu|gpu|intel|macos|cpu-aws))?$")
@@ -183,7 +184,8 @@ def _symbol(case: Case, said: Said, row: Message) -> Meaning | None:
         return Meaning(("KD206", "KD208", "KD202"), row.stands, "cuda")
     addon = any(_ADDONS.match(package.name) for package in known(case.software.packages) or ())
     if addon or _TENSORFLOW_WORDS.search(said.line):
-        return Meaning(row.codes, row.stands, "add-on")
+        # A library of operations that does not load proves a misfit, whatever the versions say (builds of one's own).
+        return Meaning(row.codes, 2 if _OPERATIONS.search(said.line) else row.stands, "add-on")
     return None
 
 

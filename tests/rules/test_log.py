@@ -14,7 +14,7 @@ import pytest
 from doctor import catalogue, logs
 from doctor.case import CanaryRun, Case
 from doctor.engine import Outcome
-from doctor.model.report import Finding
+from doctor.model.report import Confidence, Finding
 from tests.rules.machines import host
 from tests.support import case, compute, diagnose
 
@@ -345,3 +345,21 @@ def test_the_benchmark_with_its_logs() -> None:
                 missed.append(row["id"])
     assert not alarms
     assert len(missed) <= 0.05 * total, missed
+
+
+def test_operations_that_do_not_load_count_for_more_than_versions_that_fit() -> None:
+    """An add-on that fits by its version was built for another TensorFlow: said with less confidence."""
+    packages = [{"name": "tensorflow", "version": "2.4.1"}, {"name": "tensorflow-text", "version": "2.4.1"}]
+    software = {"python": {"version": "3.7.9"}, "tensorflow": {"version": "2.4.1"}, "packages": packages}
+    line = "NotFoundError: tensorflow_text/python/metrics/_metric_ops.so: undefined symbol: _ZN10tensorflow8"
+    (finding,) = loud(diagnose(log(line, software=software)))
+    assert (finding.code, finding.confidence) == ("KD308", Confidence.MEDIUM)
+    assert not loud(diagnose({"software": software}))
+
+
+def test_a_runtime_that_refuses_the_driver_counts_for_more_than_a_version_that_suffices() -> None:
+    """The machine that was told need not be the one that wrote the log: medium confidence."""
+    found = loud(diagnose(log("CUDA driver version is insufficient for CUDA runtime version", **host())))
+    (finding,) = [finding for finding in found if finding.code == "KD102"]
+    assert finding.confidence is Confidence.MEDIUM
+    assert "to be sure, run:" in (finding.fix or "")
