@@ -16,7 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from doctor.canary.record import Record, encode_record, parse_record
+from doctor.canary.record import Record
+from doctor.canary.record_file import encode_record, parse_record
 from doctor.canary.start import payload_source, run_canary
 from doctor.canary.verdict import compare_records
 

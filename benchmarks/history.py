@@ -19,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from doctor.canary.record import Record, decode_record, load_record, sealed
+from doctor.canary.record import Record
+from doctor.canary.record_file import decode_record, load_record, sealed
 from doctor.canary.runs import snapshot_of
 from doctor.store.entry import Entry
 from doctor.store.opening import open_store

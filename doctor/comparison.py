@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from doctor.canary.record import MAX_BYTES, Record, load_record
+from doctor.canary.record import Record
+from doctor.canary.record_file import MAX_BYTES, load_record
 from doctor.canary.runs import Options, runner_for, snapshot_of
 from doctor.canary.sides import Drift, Side, Watch, drift_between, explained, recorded_changes
 from doctor.canary.start import Runner

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doctor.canary.record import Record, load_record
+from doctor.canary.record import Record
+from doctor.canary.record_file import load_record
 from doctor.canary.report import judged
 from doctor.canary.runs import Options, run_with, runner_for, settle
 from doctor.canary.start import Progress

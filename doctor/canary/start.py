@@ -18,7 +18,9 @@ import msgspec
 
 from doctor.canary.canonical import canonical_section
 from doctor.canary.failure import PROGRESS_MARK, CanaryError, Ending, failure, reported
-from doctor.canary.record import Record, decode_record, sealed, source_hash
+from doctor.canary.kinship import source_hash
+from doctor.canary.record import Record
+from doctor.canary.record_file import decode_record, sealed
 from doctor.io import process
 from doctor.io.private import private_place
 

@@ -33,7 +33,7 @@ def canary(
     import os
 
     from doctor.canary.present import Bar, areas
-    from doctor.canary.record import load_record, save_record
+    from doctor.canary.record_file import load_record, save_record
     from doctor.canary.report import judged
     from doctor.canary.runs import Options, run_with, runner_for, settle
     from doctor.cli.session import Session

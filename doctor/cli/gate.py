@@ -124,7 +124,7 @@ def _accept(
     from contextlib import suppress
 
     from doctor import gate as verdict
-    from doctor.canary.record import load_record
+    from doctor.canary.record_file import load_record
     from doctor.canary.report import judged
     from doctor.canary.runs import run_with, runner_for
     from doctor.canary.verdict import compare_records

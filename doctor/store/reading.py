@@ -12,7 +12,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from doctor.canary.record import Record, decode_record
+from doctor.canary.record import Record
+from doctor.canary.record_file import decode_record
 from doctor.errors import DocumentError, UsageError
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from doctor.canary.alone import summary
-from doctor.canary.record import Record, encode_record
+from doctor.canary.record import Record
+from doctor.canary.record_file import encode_record
 from doctor.model.facts import is_known
 from doctor.model.report import Finding, Report
 from doctor.model.snapshot import Snapshot

@@ -11,7 +11,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from doctor.canary.record import Record, decode_record, sealed
+from doctor.canary.record import Record
+from doctor.canary.record_file import decode_record, sealed
 
 STEPS = 12  # weights of a stage here
 

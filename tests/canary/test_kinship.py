@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from doctor.canary import kinship
-from doctor.canary.kinship import ALIKE, alike
-from doctor.canary.record import PROTOCOL, Canary, source_hash
+from doctor.canary.kinship import ALIKE, alike, source_hash
+from doctor.canary.record import PROTOCOL, Canary
 from doctor.canary.start import payload_source
 from doctor.canary.verdict import compare_records
 

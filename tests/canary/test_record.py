@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from doctor.canary import record as records
-from doctor.canary.record import checksum, decode_record, load_record, parse_record, save_record, sealed, source_hash
+from doctor.canary import record_file as records
+from doctor.canary.kinship import source_hash
+from doctor.canary.record_file import checksum, decode_record, load_record, parse_record, save_record, sealed
 from doctor.errors import DocumentError, UsageError
 
 from .records import document, record

@@ -18,7 +18,8 @@ import pytest
 
 from doctor.canary.alone import run_alone
 from doctor.canary.failure import CanaryError
-from doctor.canary.record import Record, encode_record
+from doctor.canary.record import Record
+from doctor.canary.record_file import encode_record
 from doctor.canary.start import InterpreterRunner, run_canary
 from doctor.canary.verdict import compare_records
 

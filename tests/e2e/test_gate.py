@@ -115,7 +115,7 @@ def test_an_interpreter_without_tensorflow_leaves_the_gate_incomplete(project: P
 
 def test_a_reference_of_another_canary_is_not_comparable(project: Path, python: Path) -> None:
     """Its numbers would mean nothing: KD806, exit 3."""
-    from doctor.canary.record import sealed
+    from doctor.canary.record_file import sealed
 
     file = project / "kdoctor-reference.json"
     document = json.loads(file.read_text())

@@ -14,7 +14,8 @@ from typing import NoReturn
 
 import pytest
 
-from doctor.canary.record import Record, decode_record, sealed
+from doctor.canary.record import Record
+from doctor.canary.record_file import decode_record, sealed
 from doctor.canary.runs import snapshot_of
 from doctor.canary.start import InterpreterRunner, run_canary
 from doctor.store.entry import Entry

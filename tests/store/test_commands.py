@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.canary.record import load_record
+from doctor.canary.record_file import load_record
 from doctor.model.wire import encode_snapshot
 from doctor.store.opening import open_store
 from doctor.store.place import Place

@@ -8,7 +8,7 @@ import math
 import pytest
 import sqlalchemy as sa
 
-from doctor.canary.record import encode_record
+from doctor.canary.record_file import encode_record
 from doctor.canary.runs import snapshot_of
 from doctor.case import Case
 from doctor.changes import changes

@@ -54,7 +54,7 @@ def show(
     """Show one run in full."""
     import json
 
-    from doctor.canary.record import encode_record
+    from doctor.canary.record_file import encode_record
     from doctor.cli.session import emit
     from doctor.errors import UsageError
     from doctor.store import showing
