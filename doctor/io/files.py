@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from doctor.errors import UsageError
@@ -27,24 +27,29 @@ def write_atomically(path: Path, data: bytes) -> None:
         target = path.resolve()  # a link stays a link: what it names is replaced
         before = target.stat() if target.exists() else None
         mode = before.st_mode & 0o777 if before is not None else 0o666 & ~_umask()
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+        # Named before it is made: an interruption between the two could not remove what it knows no name of.
+        beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(beside, "xb", opener=_for_this_user_alone) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if before is not None:
-            _give_to(Path(name), before)
-        Path(name).chmod(mode)
-        Path(name).replace(target)
+            _give_to(beside, before)
+        beside.chmod(mode)
+        beside.replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            beside.unlink()
         if isinstance(error, OSError):
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         raise
+
+
+def _for_this_user_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _give_to(path: Path, owner: os.stat_result) -> None:

@@ -54,11 +54,11 @@ def test_it_passes_and_says_so(runner: Runner) -> None:
 
 
 def test_it_fails_with_annotations(runner: Runner, repository: Repository) -> None:
-    """An image without a digest: exit 1, an annotation at its line, and the code stands in the output all the same."""
+    """A tag that the policy denies: exit 1, an error at its line, and the code stands in the output all the same."""
     repository.write(Dockerfile=LOOSE)
     run = runner.run()
     assert (run.code, run.output) == (1, "exit-code=1\n")
-    assert "::warning file=Dockerfile,line=1" in run.log
+    assert "::error file=Dockerfile,line=1" in run.log
 
 
 def test_a_report_for_another_step(runner: Runner) -> None:
