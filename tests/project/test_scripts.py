@@ -219,6 +219,13 @@ def test_the_project_holds_scripts_and_their_suppressions(tmp_path: Path) -> Non
     assert project["unreadable"][0]["path"] == "old.py"
 
 
+def test_a_suppression_inside_a_string_is_an_example(tmp_path: Path) -> None:
+    """A docstring that shows how to write one suppresses nothing, and cannot expire."""
+    shown = '"""How to:\n\n# kdoctor: ignore[KD403] an example (until 2020-01-01)\n"""\n'
+    write(tmp_path, {"train.py": shown + TRAIN + "x = 1  # kdoctor: ignore[KD702] a demo\n"})
+    assert [row["codes"] for row in collect_project(tmp_path)["suppressions"]] == [["KD702"]]
+
+
 def test_reading_imports_no_framework() -> None:
     """Neither TensorFlow nor Keras nor NumPy is imported to read scripts."""
     code = (

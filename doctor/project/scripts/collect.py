@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import posixpath
 import time
+import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +53,9 @@ def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Row
                     continue
                 text = source.notebook(data, path) if path.endswith(".ipynb") else source.script(data, path)
                 if b"kdoctor:" in data:
-                    comments += suppressions(path, data.decode("utf-8", "replace"))
+                    whole = data.decode("utf-8", "replace")
+                    lines = None if path.endswith(".ipynb") else _commented(whole)
+                    comments += [row for row in suppressions(path, whole) if lines is None or row["line"] in lines]
                 scripts.append(analyse(text))
             except NotReadable as error:
                 unreadable.append(Unreadable(path, error.line, error.why))
@@ -60,6 +64,15 @@ def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Row
             except (RecursionError, MemoryError):
                 unreadable.append(Unreadable(path, None, "nested too deep to be read"))
     return _rows(scripts), [row.row() for row in unreadable], comments
+
+
+def _commented(text: str) -> frozenset[int] | None:
+    """The lines of a script that end in a comment: what looks like one inside a string suppresses nothing."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return None
+    return frozenset(token.start[0] for token in tokens if token.type == tokenize.COMMENT)
 
 
 @contextmanager
