@@ -321,7 +321,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("asks", "code", "verdict"), [("tensorflow==2.15.0\n", 3, "incomplete"), ("six==1.16.0\n", 0, "pass")]
+    ("asks", "code", "verdict"), [("tensorflow==2.21.0\n", 3, "incomplete"), ("six==1.16.0\n", 0, "pass")]
 )
 def test_an_environment_without_tensorflow_is_said(
     asks: str, code: int, verdict: str, project: Project, bare_python: Path
