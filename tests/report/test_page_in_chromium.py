@@ -146,7 +146,7 @@ def test_a_picture_of_the_page_shows_it(chromium: str, tmp_path: Path, drawn: Re
     assert console == []
     data = shot.read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (width, 2000)
+    assert (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) == (width, 2000)
     assert len(data) > 50_000
 
 
