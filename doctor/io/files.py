@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from doctor.errors import UsageError
 
@@ -27,24 +29,36 @@ def write_atomically(path: Path, data: bytes) -> None:
         target = path.resolve()  # a link stays a link: what it names is replaced
         before = target.stat() if target.exists() else None
         mode = before.st_mode & 0o777 if before is not None else 0o666 & ~_umask()
-        # Named before it is made: an interruption between the two could not remove what it knows no name of.
-        beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
     try:
-        with open(beside, "xb", opener=_for_this_user_alone) as file:
+        with file_beside(target) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if before is not None:
-            _give_to(beside, before)
-        beside.chmod(mode)
+            if before is not None:
+                _give_to(Path(file.name), before)
+            Path(file.name).chmod(mode)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def file_beside(target: Path) -> Iterator[BinaryIO]:
+    """A new file for this user alone, which takes the place of ``target`` when the block ends well; else it is gone.
+
+    Raises:
+        OSError: the folder cannot be written to, or what the block raised.
+    """
+    # Named before it is made: an interruption between the two could not remove what it knows no name of.
+    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
+    try:
+        with open(beside, "xb", opener=_for_this_user_alone) as file:
+            yield file
         beside.replace(target)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             beside.unlink()
-        if isinstance(error, OSError):
-            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         raise
 
 

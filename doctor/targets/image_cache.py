@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from doctor import __version__
+from doctor.io.files import file_beside
 from doctor.targets.software import Collected, source
 
 MAX_ENTRY = 16 << 20
@@ -65,14 +65,8 @@ class ImageCache:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".new-", dir=self.folder)  # 0600, whatever the umask
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(name).replace(self.path(key, mode))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with file_beside(self.path(key, mode)) as file:
+                file.write(data)
             trim(self.folder, MAX_CACHE)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 
 from doctor.images.content.blob import Blob
 from doctor.images.content.tar import Member
+from doctor.io.files import file_beside
 from doctor.targets.image_cache import trim
 
 FORMAT = 1
@@ -99,14 +99,8 @@ class LayerCache:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".new-", dir=self.folder)  # 0600, whatever the umask
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(zlib.compress(data, 1))
-                Path(name).replace(self.path(digest))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with file_beside(self.path(digest)) as file:
+                file.write(zlib.compress(data, 1))
             trim(self.folder, MAX_CACHE)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from doctor.errors import UsageError
-from doctor.io.files import write_atomically
+from doctor.io.files import file_beside, write_atomically
 
 
 def test_writes_and_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -74,3 +74,31 @@ def test_a_group_of_ones_own_is_kept(tmp_path: Path) -> None:
     os.chown(file, -1, group)
     write_atomically(file, b"two")
     assert file.stat().st_gid == group
+
+
+def test_an_interruption_leaves_nothing_beside(tmp_path: Path) -> None:
+    """Whatever ends the writing of a new file, Ctrl-C included: the old one stands, whole and alone."""
+    file = tmp_path / "entry"
+    file.write_text("old")
+
+    def interrupted() -> None:
+        with file_beside(file) as new:
+            new.write(b"half")
+            assert len(os.listdir(tmp_path)) == 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["entry"]
+
+
+def test_a_file_beside_is_for_this_user_alone(tmp_path: Path) -> None:
+    """Whatever the umask says."""
+    before = os.umask(0)
+    try:
+        with file_beside(tmp_path / "entry") as new:
+            new.write(b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "entry").stat().st_mode) == 0o600
