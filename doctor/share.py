@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from doctor.model.snapshot import Snapshot
-from doctor.model.wire import to_builtins
+from doctor.model.wire import drop, to_builtins
 
 _HOMES = re.compile(r"(/home/|/Users/|/root(?=/|$)|[A-Z]:\\Users\\)[^/\\\s:]*")
 _DROPPED = (("machine", "name"), ("project",), ("log",), ("software", "environment", "HOSTNAME"))
@@ -19,20 +19,10 @@ _ADDRESSES = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b(?=[:/])|[\w.+-]+@[\w-]+\.[
 def shared_block(snapshot: Snapshot) -> bytes:
     """The snapshot as Markdown to paste: host name, project, log and home folders are taken out."""
     document = to_builtins(snapshot)
-    for place in _DROPPED:
-        _drop(document, place)
+    drop(document, _DROPPED)
     document = _redact(document, str(Path.home()))
     text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
     return f"<details><summary>kdoctor snapshot</summary>\n\n```json\n{text}\n```\n\n</details>\n".encode()
-
-
-def _drop(document: dict[str, Any], place: tuple[str, ...]) -> None:
-    node: Any = document
-    for step in place[:-1]:
-        node = node.get(step)
-        if not isinstance(node, dict):
-            return
-    node.pop(place[-1], None)
 
 
 def _redact(node: Any, home: str) -> Any:

@@ -8,6 +8,7 @@ a wrong shape is dropped and the list named in ``partial``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,16 @@ def to_builtins(snapshot: Snapshot) -> dict[str, Any]:
         "schema": snapshot.schema,
         **{k: v for k, v in body.items() if k not in ("kind", "schema")},
     }
+
+
+def drop(document: dict[str, Any], places: Iterable[tuple[str, ...]]) -> None:
+    """Take these places, each a path of keys, out of a plain document; what is not there need not be."""
+    for *above, last in places:
+        node: Any = document
+        for step in above:
+            node = node.get(step) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(last, None)
 
 
 def _plain(node: Any) -> Any:

@@ -16,7 +16,7 @@ from doctor.case import Case
 from doctor.model.facts import Missing, known
 from doctor.model.report import Finding
 from doctor.model.snapshot import Snapshot
-from doctor.model.wire import to_builtins
+from doctor.model.wire import drop, to_builtins
 
 MAX_TEXT = 4000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL holds neither in text
@@ -101,8 +101,7 @@ def environment_document(snapshot: Snapshot) -> dict[str, Any]:
     """What makes an environment: facts of its software and machine, less what names the host or changes by itself."""
     whole = to_builtins(snapshot)
     kept = {key: whole[key] for key in _SECTIONS if whole.get(key)}
-    for place in _VOLATILE:
-        _drop(kept, place)
+    drop(kept, _VOLATILE)
     document: dict[str, Any] = storable(kept)
     return document
 
@@ -173,12 +172,3 @@ def _text(value: Any) -> str | None:
     if isinstance(value, Missing) or value is None or value is False or value == "":
         return None
     return short(str(value))
-
-
-def _drop(document: dict[str, Any], place: tuple[str, ...]) -> None:
-    node: Any = document
-    for step in place[:-1]:
-        node = node.get(step)
-        if not isinstance(node, dict):
-            return
-    node.pop(place[-1], None)
