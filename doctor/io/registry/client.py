@@ -333,4 +333,4 @@ def _short(error: Exception) -> str:
     if "connect to proxy" in text:
         return "the proxy of the environment (HTTPS_PROXY, NO_PROXY) cannot be reached"
     text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:? ?|HTTPS?Connection(?:Pool)?\([^)]*\): ?", "", text)
-    return text.rpartition("[Errno 111] ")[2][:160]
+    return re.sub(r"^.*\[Errno -?\d+\] ", "", text, flags=re.DOTALL)[:160]
