@@ -42,7 +42,7 @@ def measure(command: list[str], runs: int, env: dict[str, str], cwd: str) -> tup
     return statistics.median(times), peak
 
 
-def snapshots(cases: Path | None, folder: Path) -> list[str]:
+def snapshots(cases: Path | None, folder: Path, env: dict[str, str]) -> list[str]:
     """Snapshot files to check: from a file of cases where given, else copies of this host's own."""
     files = []
     if cases is not None:
@@ -52,7 +52,8 @@ def snapshots(cases: Path | None, folder: Path) -> list[str]:
             files.append(folder / f"c{n}.json")
             files[-1].write_text(texts[n % len(texts)])
     else:
-        own = subprocess.run([sys.executable, "-m", "doctor", "snapshot"], capture_output=True, check=True).stdout
+        command = [sys.executable, "-m", "doctor", "snapshot"]
+        own = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=env, cwd=folder).stdout
         for n in range(SNAPSHOTS):
             files.append(folder / f"c{n}.json")
             files[-1].write_bytes(own)
@@ -74,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = str(Path(__file__).resolve().parent.parent)
         env = {**os.environ, "VIRTUAL_ENV": str(args.environment), "PYTHONPATH": root}
-        files = snapshots(args.cases, Path(folder))
+        files = snapshots(args.cases, Path(folder), env)
         rows = {
             "kdoctor --version": [*kdoctor, "--version"],
             "kdoctor scan": [*kdoctor, "scan", folder, "--offline"],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
 from doctor.model.facts import Facts, Missing, Unknown, known
 from doctor.model.report import Evidence
 from doctor.model.snapshot import Container, Machine, Package, Project, Snapshot, Software, Subject
+
+T = TypeVar("T")
 
 
 class Case(msgspec.Struct, frozen=True, dict=True):
@@ -58,6 +61,13 @@ class Case(msgspec.Struct, frozen=True, dict=True):
         """The first installed distribution of one of these (normalised) names; None where none is known."""
         packages = known(self.software.packages) or ()
         return next((p for name in names for p in packages if p.name == name), None)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` returns, made at the first call with this name: rules are pure, so it is the same each time."""
+        store: dict[str, T] = self.__dict__
+        if name not in store:
+            store[name] = make()
+        return store[name]
 
     def evidence(self, *paths: str) -> tuple[Evidence, ...]:
         """The facts at these paths (``machine.gpus.0.name``), with their values; missing ones are left out."""

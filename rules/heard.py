@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -31,7 +31,6 @@ _SURE, _FAIR = 85, 60
 _GPU = re.compile(r"KD(?:10[1-9]|111|20[1-7]|30[12]|409|50\d)")
 
 Check = Callable[[Any], Iterator[Finding]]
-T = TypeVar("T")
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -88,7 +87,7 @@ def _leave(ended: Exception) -> NoReturn:
 
 def _verdict(case: Case, rule: Rule) -> Verdict:
     """The rule's own judgement, made once for a case."""
-    return _kept(case, f"verdict {rule.code}", lambda: _judged(case, rule))
+    return case.once(f"verdict {rule.code}", lambda: _judged(case, rule))
 
 
 def _judged(case: Case, rule: Rule) -> Verdict:
@@ -103,17 +102,9 @@ def _judged(case: Case, rule: Rule) -> Verdict:
     return Verdict(tuple(found))
 
 
-def _kept(case: Case, name: str, make: Callable[[], T]) -> T:
-    """A value that is made once for a case: the rules are pure, so it is the same each time."""
-    store: dict[str, Any] = case.__dict__
-    if name not in store:
-        store[name] = make()
-    return store[name]  # type: ignore[no-any-return]
-
-
 def signals(case: Case) -> tuple[Signal, ...]:
     """The messages of the log that speak for rules, the strongest first; repeated ones once."""
-    return _kept(case, "signals", lambda: _signals(case))
+    return case.once("signals", lambda: _signals(case))
 
 
 def _signals(case: Case) -> tuple[Signal, ...]:
@@ -136,12 +127,12 @@ def remarks(log: Sequence[str]) -> tuple[Said, ...]:
 
 def _heard(case: Case, rules: dict[str, Rule]) -> dict[str, Finding]:
     """The findings that rest on the log, by code."""
-    return _kept(case, "heard", lambda: _listen(case, rules))
+    return case.once("heard", lambda: _listen(case, rules))
 
 
 def _listen(case: Case, rules: dict[str, Rule]) -> dict[str, Finding]:
     chosen: dict[str, Finding] = {}
-    unheard: list[tuple[Signal, str]] = _kept(case, "unheard", list)
+    unheard: list[tuple[Signal, str]] = case.once("unheard", list)
     every = signals(case)
     for index, signal in enumerate(every):
         if _explained_by_facts(case, signal, rules):
@@ -162,7 +153,7 @@ def _listen(case: Case, rules: dict[str, Rule]) -> dict[str, Finding]:
 
 def unheard(case: Case) -> tuple[tuple[str, str], ...]:
     """The complaints of the log that the facts speak against, each with the reason; empty before the rules ran."""
-    rows: list[tuple[Signal, str]] = _kept(case, "unheard", list)
+    rows: list[tuple[Signal, str]] = case.once("unheard", list)
     return tuple((signal.said.line, why) for signal, why in rows)
 
 

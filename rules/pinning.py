@@ -84,8 +84,7 @@ def _holds(case: Case, row: dict[str, Any]) -> bool:
     marker = row.get("marker")
     if not marker:
         return True
-    requirement = reqs.parse(f"x; {marker}")
-    return requirement is not None and reqs.holds(requirement, reqs.marker_environment(case)) is True
+    return reqs.applying(f"x; {marker}", reqs.marker_environment(case)) is not None
 
 
 def _allowed(row: dict[str, Any], found: str) -> bool:

@@ -5,6 +5,7 @@ Nothing here registers a rule.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Iterator
@@ -32,7 +33,14 @@ _SYSTEMS = {
     "darwin": ("Darwin", "darwin", "posix", "macos"),
 }
 _CHIPS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "arm64", "aarch64": "aarch64"}
-_EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
+_VARIABLE = re.compile(
+    r"\b(?:python_version|python_full_version|sys_platform|platform_system|platform_machine"
+    r"|os_name|implementation_name|platform_python_implementation|platform_release"
+    r"|platform_version|implementation_version)\b"
+)
+
+MarkerEnvironment = frozenset[tuple[str, str]]
+"""The marker variables of an environment, with their values."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -75,11 +83,15 @@ def asked(case: Case) -> tuple[Asked, ...]:
 
     Lines that are no requirement are left out, and those whose marker does not hold here or cannot be told.
     """
+    return case.once("requirements asked for", lambda: _asked(case))
+
+
+def _asked(case: Case) -> tuple[Asked, ...]:
     out = []
     environment = marker_environment(case)
     for index, row in enumerate(known(case.software.requested) or ()):
-        requirement = parse(row.requirement)
-        if requirement is not None and holds(requirement, environment):
+        requirement = applying(row.requirement, environment)
+        if requirement is not None:
             extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
             out.append(Asked(row, index, requirement, canonicalize_name(requirement.name), extras))
     return tuple(out)
@@ -122,9 +134,13 @@ def platforms(case: Case) -> tuple[str, ...] | None:
     return (f"linux_{'aarch64' if cpu == 'arm64' else cpu or 'x86_64'}",)
 
 
-def marker_environment(case: Case) -> dict[str, str]:
+def marker_environment(case: Case) -> MarkerEnvironment:
     """The marker variables that the snapshot tells; those that it does not tell are not in it."""
-    env: dict[str, str] = {"extra": ""}
+    return case.once("marker environment", lambda: _marker_environment(case))
+
+
+def _marker_environment(case: Case) -> MarkerEnvironment:
+    env: dict[str, str] = {}
     version, minor = known(case.software.python.version), python_minor(case)
     if version and minor:
         env |= {"python_version": minor, "python_full_version": version if version.count(".") > 1 else f"{version}.0"}
@@ -139,45 +155,30 @@ def marker_environment(case: Case) -> dict[str, str]:
         cpu = chip(case)
         if cpu:
             env["platform_machine"] = "AMD64" if name == "windows" and cpu == "x86_64" else cpu
-    return env
+    return frozenset(env.items())
 
 
-def holds(requirement: Requirement, environment: dict[str, str], extras: frozenset[str] = frozenset()) -> bool | None:
-    """Whether a requirement's marker holds; None where it rests on something that is not known."""
-    marker = requirement.marker
-    if marker is None:
-        return True
-    text = str(marker)
-    names = set(
-        re.findall(
-            r"\b(?:python_version|python_full_version|sys_platform|platform_system|platform_machine"
-            r"|os_name|implementation_name|platform_python_implementation|platform_release"
-            r"|platform_version|implementation_version)\b",
-            text,
-        )
-    )
-    answers: list[bool | None] = []
+@functools.lru_cache(maxsize=16384)
+def applying(text: str, environment: MarkerEnvironment, extras: frozenset[str] = frozenset()) -> Requirement | None:
+    """The requirement in ``text`` where its marker holds; None where it does not, or rests on what is not known."""
+    requirement = parse(text)
+    if requirement is None or requirement.marker is None:
+        return requirement
+    variables = dict(environment)
+    if not variables.keys() >= set(_VARIABLE.findall(str(requirement.marker))):
+        return None
     for extra in ("", *sorted(extras)):
-        if not names <= set(environment):
-            # What needs another extra does not hold, whatever the rest of its marker says.
-            wanted = {canonicalize_name(e) for e in _EXTRA.findall(text)}
-            answers.append(False if wanted and canonicalize_name(extra or "-") not in wanted else None)
-            continue
-        try:
-            answers.append(marker.evaluate({**environment, "extra": extra}))
-        except (InvalidMarker, UndefinedEnvironmentName):
-            answers.append(None)
-    if True in answers:
-        return True
-    return None if None in answers else False
+        with contextlib.suppress(InvalidMarker, UndefinedEnvironmentName):
+            if requirement.marker.evaluate({**variables, "extra": extra}):
+                return requirement
+    return None
 
 
 def declared(case: Case, package: Package, extras: frozenset[str] = frozenset()) -> Iterator[Requirement]:
     """The requirements of an installed package that hold here; those that nobody can tell are left out."""
     environment = marker_environment(case)
     for text in known(package.requires) or ():
-        requirement = parse(text)
-        if requirement is not None and holds(requirement, environment, extras):
+        if requirement := applying(text, environment, extras):
             yield requirement
 
 
@@ -187,8 +188,7 @@ def release_requirements(case: Case, release: Release, extra: str | None = None)
     where = (platforms(case) or ("linux_x86_64",))[0]
     texts = release.extras.get(extra, ()) if extra else _with_stand_in(release, where)
     for text in texts:
-        requirement = parse(text)
-        if requirement is not None and holds(requirement, environment):
+        if requirement := applying(text, environment):
             yield requirement
 
 
@@ -208,6 +208,10 @@ def _with_stand_in(release: Release, where: str) -> tuple[str, ...]:
 
 def tensorflow_package(case: Case) -> Package | None:
     """The installed distribution whose ``tensorflow`` folder is imported, as far as the packages tell."""
+    return case.once("package of TensorFlow", lambda: _tensorflow_package(case))
+
+
+def _tensorflow_package(case: Case) -> Package | None:
     packages = known(case.software.packages) or ()
     named = known(case.software.tensorflow.distribution)
     if named and (package := case.package(canonicalize_name(named))):

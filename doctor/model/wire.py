@@ -7,6 +7,7 @@ a wrong shape is dropped and the list named in ``partial``.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -215,7 +216,7 @@ def _mark(node: Any, place: Path_, why: str, path: str = "") -> Any:
     value = getattr(node, step)
     if rest:
         return msgspec.structs.replace(node, **{step: _mark(value, rest, why, here)})
-    if not isinstance(_default(type(node), step), (Missing, Facts)):
+    if not isinstance(_defaults(type(node))[step], (Missing, Facts)):
         return node  # never missing: it keeps its default
     return msgspec.structs.replace(node, **{step: _all_missing(value, here, why)})
 
@@ -231,15 +232,16 @@ def _mark_plain(node: dict[str, Any] | list[Any], step: Any, rest: Path_, why: s
     return [*node[:step], _mark(node[step], rest, why), *node[step + 1 :]]
 
 
-def _default(kind: type[Facts], field: str) -> Any:
-    return next(f.default for f in msgspec.structs.fields(kind) if f.name == field)
+@functools.cache
+def _defaults(kind: type[Facts]) -> dict[str, Any]:
+    return {field.name: field.default for field in msgspec.structs.fields(kind)}
 
 
 def _all_missing(value: Any, path: str, why: str) -> Any:
     """A section of which nothing is known for one reason, or the missing fact itself."""
     if not isinstance(value, Facts):
         return Missing(path, why)
-    fields = [f.name for f in msgspec.structs.fields(type(value)) if isinstance(f.default, (Missing, Facts))]
+    fields = [name for name, default in _defaults(type(value)).items() if isinstance(default, (Missing, Facts))]
     return msgspec.structs.replace(
         value, **{name: _all_missing(getattr(value, name), f"{path}.{name}", why) for name in fields}
     )

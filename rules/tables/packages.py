@@ -184,6 +184,7 @@ def addon_rows(name: str) -> tuple[AddonRelease, ...]:
     return tuple(row for row in load(_Addons, "addons").addons if row.addon == wanted)
 
 
+@functools.cache
 def addon_names() -> frozenset[str]:
     """The add-ons that the table knows."""
     return frozenset(row.addon for row in load(_Addons, "addons").addons)
