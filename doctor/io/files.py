@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -51,7 +50,7 @@ def file_beside(target: Path) -> Iterator[BinaryIO]:
         OSError: the folder cannot be written to, or what the block raised.
     """
     # Named before it is made: an interruption between the two could not remove what it knows no name of.
-    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
+    beside = target.with_name(f".{target.name[:100]}.{os.urandom(8).hex()}")
     try:
         with open(beside, "xb", opener=_for_this_user_alone) as file:
             yield file

@@ -11,13 +11,15 @@ import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doctor.images import discover
 from doctor.images.use import Unreadable
 from doctor.project.scripts import source
-from doctor.project.scripts.analysis import Script, analyse
 from doctor.project.scripts.source import NotReadable
+
+if TYPE_CHECKING:
+    from doctor.project.scripts.analysis import Script
 
 MOST_SCRIPTS = 5_000
 _MOST_ENTRIES = 200_000
@@ -51,6 +53,8 @@ def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Row
                 )
                 if not source.is_of_interest(data):
                     continue
+                from doctor.project.scripts.analysis import analyse  # noqa: PLC0415 (most folders hold none)
+
                 text = source.notebook(data, path) if path.endswith(".ipynb") else source.script(data, path)
                 if b"kdoctor:" in data:
                     whole = data.decode("utf-8", "replace")
