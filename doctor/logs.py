@@ -68,10 +68,12 @@ def read(file: IO[bytes], echo: Callable[[bytes], None] | None = None) -> Log:
         file: the stream.
         echo: gets each piece unchanged as it comes, before it is looked at.
     """
+    from doctor.collect.software import hide_secrets  # noqa: PLC0415 -- only where a log is read
+
     keeper = _Keeper(_relevant())
     for lines in _lines(file, echo):
         keeper.take(lines)
-    return Log(tuple(keeper.kept), keeper.read, keeper.full)
+    return Log(tuple(map(hide_secrets, keeper.kept)), keeper.read, keeper.full)
 
 
 def read_pipe(file: IO[bytes], echo: IO[bytes] | None = None) -> Log:

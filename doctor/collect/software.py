@@ -780,8 +780,9 @@ class Paths:
             if isinstance(value, str):
                 self.add(join(folder, value), "addsitedir" in line)
                 return
+        shown = re.sub(r"([\"']).*?(\1|$)", r"\1…\1", line[:MAX_STRING])[:120]  # a literal may be a secret
         self.view.gap(
-            join(folder, name), "a line of code that Python runs at start was not followed: %s" % line[:120], PACKAGES
+            join(folder, name), "a line of code that Python runs at start was not followed: %s" % shown, PACKAGES
         )
 
     def _editable_finder(self, folder: str, module: str) -> None:
@@ -1002,6 +1003,7 @@ def _from_info(view: View, folder: str, name: str) -> Optional[Distribution]:
             return None
         view.gap(path, "no metadata: name and version are the folder's")
     headers = _headers(text or "")
+    understood = bool(headers.get("name") or headers.get("metadata-version"))
     for key, fallback in (("name", title), ("version", version)):
         if text is not None and not headers.get(key):
             view.gap(path, "metadata without a %s%s" % (key, "" if fallback else ", and the folder's name has none"))
@@ -1009,7 +1011,7 @@ def _from_info(view: View, folder: str, name: str) -> Optional[Distribution]:
     one = Distribution(
         (headers.get("name") or [title])[0], (headers.get("version") or [version])[0] or None, folder, path
     )
-    if text is not None:
+    if understood:  # what is no metadata tells of no requirement
         one.requires = headers.get("requires-dist", [])[:MAX_REQUIRES]
     if is_dist_info:
         _read_dist_info(view, one)
@@ -1963,7 +1965,15 @@ FORBIDDEN_NAME = re.compile(
     r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|AUTH|APIKEY|KEY(?!RAS)|COOKIE|SESSION|PRIVATE",
     re.I,
 )
-USERINFO = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^/\s@]+@")
+USERINFO = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^/?#\s]*@")  # up to the last @: a password may hold one
+PARAMETER = re.compile(
+    r"([?&;](?:[\w-]{0,20}(?:token|signature|password|passwd|secret|credential)|sig|key|api_?key)=)[^&;\s\"']+", re.I
+)
+TOKEN = re.compile(
+    r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{32,}"
+    r"|xox[abp]-[\w-]{10,}|A[KS]IA[A-Z0-9]{16}|nvapi-[\w-]{20,}|dop_v1_\w{20,}|npm_[A-Za-z0-9]{20,}|pypi-AgE[\w-]{16,}"
+    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*)"
+)
 SECRET_VALUE = re.compile(
     r"://[^/\s@]+@|[?&;](token|key|sig|signature|password|secret|access_token|api_key)=[^&\s]"
     r"|\b(gh[opsu]_|github_pat_|glpat-|hf_|sk-|xox[abp]-|AKIA|ASIA|nvapi-|dop_v1_|npm_|pypi-)[A-Za-z0-9_-]{8,}"
@@ -2104,14 +2114,20 @@ def _choose(
     return locate_interpreter(view, best["path"], run), tried
 
 
+def hide_secrets(text: str) -> str:
+    """`text` with *** for logins and secret parameters of addresses, and for tokens that are known by their form."""
+    if "://" in text:
+        text = USERINFO.sub(r"\1***@", text)
+        text = PARAMETER.sub(r"\1***", text)
+    return TOKEN.sub("***", text)
+
+
 def tidy(value: Any) -> Any:
-    """A copy fit for JSON: strings of bounded length, without lone surrogates and without logins in addresses."""
+    """A copy fit for JSON: strings of bounded length, without lone surrogates and without secrets."""
     if isinstance(value, str):
         if len(value) > MAX_STRING:
             value = value[: MAX_STRING - 1] + "…"
-        if "://" in value and "@" in value:
-            value = USERINFO.sub(r"\1***@", value)
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return hide_secrets(value).encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
         return {tidy(key): tidy(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

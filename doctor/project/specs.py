@@ -14,6 +14,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Pep508
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from doctor.collect.software import hide_secrets
 from doctor.project.found import Requirement
 
 # a requirement is a line that people write; what is longer is data
@@ -133,17 +134,18 @@ def _url_is_exact(url: str) -> bool:
 
 
 def redacted(url: str) -> str:
-    """A URL without user name and password."""
+    """A URL without user name and password, tokens and secret parameters."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return url.rsplit("@", maxsplit=1)[-1]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1])) if "@" in parts.netloc else url
+        return hide_secrets(url.rsplit("@", maxsplit=1)[-1])
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1])) if "@" in parts.netloc else url
+    return hide_secrets(plain)
 
 
 def redacted_text(text: str) -> str:
-    """A requirement without the user name and password of its URL."""
-    return re.sub(r"(://)[^/@\s]*@", r"\1", text)
+    """A requirement without the user name, the password and the secret parameters of its URL."""
+    return hide_secrets(re.sub(r"(://)[^/?#\s]*@", r"\1", text))
 
 
 def conda(text: str, path: str, line: int, *, installer: str = "conda", kind: str = "requirement") -> Requirement:

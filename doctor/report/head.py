@@ -63,25 +63,6 @@ def areas(case: Case, findings: Sequence[Finding], skipped: Sequence[Skip], cana
     ]
 
 
-def header(case: Case, *, python: str | None = None, project: str | None = None, tables: str = "") -> tuple[str, ...]:
-    """The parts of the first line: target, interpreter (and why it was chosen), project, date of the tables."""
-    machine = known(case.machine.name)
-    subject = case.subject
-    name = f"{subject.kind} {subject.name}" if subject.name != subject.kind else subject.kind
-    parts = [f"host {machine or subject.name}" if subject.kind == "host" else name]
-    if subject.kind != "host" and machine:
-        parts.append(f"machine {machine}")
-    executable = python or known(case.software.python.executable)
-    version = known(case.software.python.version)
-    if executable:
-        parts.append(f"python {executable}" + (f" ({version})" if version and version not in executable else ""))
-    if project:
-        parts.append(f"project {project}")
-    if tables:
-        parts.append(f"tables {tables}")
-    return tuple(parts)
-
-
 Said = tuple[bool, str]
 
 

@@ -90,7 +90,7 @@ class _Screen:
 
 def _header(report: Report, screen: _Screen) -> list[str]:
     tables = report.tool.get("tables")
-    parts = screen.context.header or ((f"tables {tables}",) if tables else ())
+    parts = (*screen.context.header, *((f"tables {tables}",) if tables else ()))
     shown = [f"kdoctor {report.tool.get('version', __version__)}", *(sanitize.line(part) for part in parts)]
     lines, width = [shown[0]], screen.context.width
     for part in shown[1:]:

@@ -200,6 +200,43 @@ def test_logins_are_taken_out_of_addresses(tmp_path: Path) -> None:
     assert package["requires"] == ["b @ git+https://***@example.org/b.git"]
 
 
+TOKEN = "ghp_0123456789abcdefABCDEF0123456789abcd"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("b @ https://me:p@ss@example.org/b.whl", "b @ https://***@example.org/b.whl"),
+        ("b @ https://example.org/b.whl?a=1&X-Amz-Signature=0a1b", "b @ https://example.org/b.whl?a=1&X-Amz-Signature=***"),
+        ("b @ https://example.org/b.whl?token=abc ; extra=='c'", "b @ https://example.org/b.whl?token=*** ; extra=='c'"),
+        (f"b @ git+ssh://example.org/{TOKEN}/b.git", "b @ git+ssh://example.org/***/b.git"),
+        ("b @ https://example.org/b@v1.whl", "b @ https://example.org/b@v1.whl"),
+        ("sk-learn-contrib>=1", "sk-learn-contrib>=1"),
+    ],
+)  # fmt: skip
+def test_secrets_are_taken_out_of_requirements(tmp_path: Path, written: str, shown: str) -> None:
+    """Passwords with an @ in them, parameters that sign, and tokens go; an address without any stays as it is."""
+    metadata = f"Name: a\nVersion: 1\nRequires-Dist: {written}\n"
+    assert look(tmp_path, dist_info(SITE, "a", "1", METADATA=metadata))["packages"][0]["requires"] == [shown]
+
+
+def test_code_in_a_pth_file_is_named_without_its_literals(tmp_path: Path) -> None:
+    """A line that Python would run may set a password: what is shown of it has no string in it."""
+    root = put(tmp_path, {**PYTHON, f"{SITE}/x.pth": 'import os; os.environ["A"] = "hunter2"; b = \'hunter3\n'})
+    document = static("/usr/bin/python3.11", root=root)
+    (gap,) = [gap["why"] for gap in document["gaps"] if gap["path"].endswith("x.pth")]
+    assert gap.endswith('not followed: import os; os.environ["…"] = "…"; b = \'…\'')
+    assert "hunter" not in json.dumps(document)
+
+
+def test_what_is_no_metadata_tells_of_no_requirements(tmp_path: Path) -> None:
+    """A corrupt METADATA leaves the requirements unknown; one without any Requires-Dist says that there are none."""
+    files = {**dist_info(SITE, "a", "1", METADATA="\x00\x01garbage"), **dist_info(SITE, "b", "1")}
+    packages = {package["name"]: package for package in look(tmp_path, files)["packages"]}
+    assert "requires" not in packages["a"]
+    assert packages["b"]["requires"] == []
+
+
 def test_long_strings_are_cut(tmp_path: Path) -> None:
     """No string of the document is longer than its bound."""
     metadata = f"Name: a\nVersion: 1\nRequires-Dist: {'x' * 100000}\n"

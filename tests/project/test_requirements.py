@@ -122,6 +122,11 @@ def test_passwords_in_urls_are_left_out() -> None:
     found = pip("numpy @ https://user:secret@x.example/numpy-1.whl")
     assert "secret" not in f"{found.url} {found.text}"
     assert (found.url, found.text) == ("https://x.example/numpy-1.whl", "numpy @ https://x.example/numpy-1.whl")
+    odd = pip("numpy @ https://user:sec@ret@x.example/numpy-1.whl?token=geheim")
+    assert (odd.url, odd.text) == (
+        "https://x.example/numpy-1.whl?token=***",
+        "numpy @ https://x.example/numpy-1.whl?token=***",
+    )
 
 
 def test_what_lies_in_the_project_is_no_requirement() -> None:

@@ -139,11 +139,3 @@ def test_absence_is_said_as_absence() -> None:
     assert said["TensorFlow"] == ("none", "not installed")
     assert said["CUDA"] == ("none", "no CUDA libraries")
     assert said["Images"][0] == said["Determinism"][0] == "none"
-
-
-def test_the_header_names_target_interpreter_project_and_tables() -> None:
-    """One line that says what was looked at."""
-    parts = head.header(case(FULL), python=".venv (3.12.1)", project=".", tables="2026-11-21")
-    assert parts == ("host trainer-03", "python .venv (3.12.1)", "project .", "tables 2026-11-21")
-    image = {**FULL, "subject": {"kind": "image", "name": "app:1"}}
-    assert head.header(case(image))[:2] == ("image app:1", "machine trainer-03")

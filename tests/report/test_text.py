@@ -39,7 +39,7 @@ exit code 1, 0.41 s
 """
 
 HEAD = Context(
-    header=("host trainer-03", "python .venv (3.12.1)", "project .", "tables 2026-11-21"),
+    header=("host trainer-03", "python .venv (3.12.1)", "project ."),
     areas=(
         Area("ok", "Driver", "NVIDIA 570.133.20, up to CUDA 12.8"),
         Area("error", "TensorFlow", "2.21.0 for CUDA 12.5 and cuDNN 9.3, which it cannot load"),

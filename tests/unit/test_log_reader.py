@@ -58,6 +58,11 @@ def test_colours_and_nuls_inside_a_message() -> None:
     assert read(LINE.replace(" ", "\0 \0").encode()) == (LINE,)
 
 
+def test_secrets_in_a_line_are_left_out() -> None:
+    """A log may tell an address with its password; the line is kept without it."""
+    assert read(f"{LINE} https://me:p@ss@h/x?token=t0k".encode()) == (f"{LINE} https://***@h/x?token=***",)
+
+
 def test_progress_bars_end_in_carriage_returns() -> None:
     """A message behind a progress bar is a line of its own."""
     assert read(f"1/10 [>...]\r2/10 [=>..]\r{LINE}\r3/10\n".encode()) == (LINE,)
