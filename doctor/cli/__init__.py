@@ -37,8 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (scan, check, snapshot, canary, compare, gate, init, log, pin, rule, suggest):
-    app.command()(command)
+for command, short in (  # short: whole in the list of commands of a terminal of 80 columns
+    (scan, "Say what is wrong with this machine and this environment."),
+    (check, None),
+    (snapshot, None),
+    (canary, "Train a small seeded model, and compare what comes out."),
+    (compare, "Say what differs between two environments, and if results drift."),
+    (gate, "Decide on a deployment, by the policy."),
+    (init, "Write a commented policy and the CI file."),
+    (log, None),
+    (pin, "Pin images to digests: a diff, or with --write the files."),
+    (rule, None),
+    (suggest, "Say which TensorFlow fits, as install commands."),
+):
+    app.command(short_help=short)(command)
 app.add_typer(history)
 
 
@@ -99,8 +111,9 @@ def _usage(error: Any) -> int:
     message = str(error.format_message())
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "kdoctor"
-    if not message:  # no command at all: the help was printed
-        return int(error.exit_code)
+    if message.startswith("Usage: "):  # no command at all: the message is the whole help, with its lines
+        print(message, file=sys.stderr)  # noqa: T201
+        return 2
     return _say(f"{message} See '{where} --help'.", 2)
 
 

@@ -61,6 +61,16 @@ def test_version() -> None:
     assert kdoctor("--version").stdout == f"kdoctor {__version__}\n"
 
 
+@pytest.mark.parametrize("group", [(), ("history",)])
+def test_no_command_shows_the_help_as_it_is(group: tuple[str, ...]) -> None:
+    """The same lines as --help, on stderr since it is a wrong call; no command's summary is cut at 80 columns."""
+    bare, asked = kdoctor(*group, COLUMNS="80"), kdoctor(*group, "--help", COLUMNS="80")
+    assert (bare.returncode, bare.stdout) == (2, "")
+    assert bare.stderr.rstrip("\n") == asked.stdout.rstrip("\n")
+    assert "\nCommands:\n" in asked.stdout
+    assert "...\n" not in asked.stdout.partition("\nCommands:\n")[2]
+
+
 def test_check_exit_codes(files: dict[str, Path]) -> None:
     """0 for nothing, 1 for an error, 3 for a file that could not be read, and 1 wins over 3."""
     assert kdoctor("check", files["fine"]).returncode == 0

@@ -41,14 +41,12 @@ def find(config: Path | None, where: Path | None) -> tuple[Settings, Place]:
 
     Raises:
         UsageError: a setting that is not understood.
-        StoreError: the database library is not installed.
     """
     import os
 
     from doctor.settings import load_settings
-    from doctor.store.place import Place, check_library, find_place
+    from doctor.store.place import Place, find_place
 
-    check_library()
     settings = load_settings(Path.cwd(), {}, os.environ, config)
     return settings, Place(path=where) if where is not None else find_place(settings, os.environ)
 
