@@ -208,7 +208,7 @@ TOKEN = "ghp_0123456789abcdefABCDEF0123456789abcd"
     [
         ("b @ https://me:p@ss@example.org/b.whl", "b @ https://***@example.org/b.whl"),
         ("b @ https://example.org/b.whl?a=1&X-Amz-Signature=0a1b", "b @ https://example.org/b.whl?a=1&X-Amz-Signature=***"),
-        ("b @ https://example.org/b.whl?token=abc ; extra=='c'", "b @ https://example.org/b.whl?token=*** ; extra=='c'"),
+        ("b @ https://example.org/?token=abc ; extra=='c'", "b @ https://example.org/?token=*** ; extra=='c'"),
         (f"b @ git+ssh://example.org/{TOKEN}/b.git", "b @ git+ssh://example.org/***/b.git"),
         ("b @ https://example.org/b@v1.whl", "b @ https://example.org/b@v1.whl"),
         ("sk-learn-contrib>=1", "sk-learn-contrib>=1"),
