@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from doctor.errors import DocumentError
+from doctor.model.facts import Missing
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import load_snapshot
@@ -32,6 +34,13 @@ def machine_name(snapshot: Snapshot, fallback: str = "this machine") -> str:
 def named(snapshot: Snapshot, name: str) -> Snapshot:
     """The same snapshot under another subject name."""
     return msgspec.structs.replace(snapshot, subject=msgspec.structs.replace(snapshot.subject, name=name))
+
+
+def expecting(snapshot: Snapshot, required: Collection[str]) -> Snapshot:
+    """The same snapshot, in which a GPU is meant to be used where ``--require gpu`` says so and it says nothing."""
+    if "gpu" not in required or not isinstance(snapshot.expects.gpu, Missing):
+        return snapshot
+    return msgspec.structs.replace(snapshot, expects=msgspec.structs.replace(snapshot.expects, gpu=True))
 
 
 def load_subjects(files: list[Path]) -> tuple[list[Snapshot], list[Note]]:

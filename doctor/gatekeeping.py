@@ -17,7 +17,7 @@ import msgspec
 
 from doctor import gate, requirements, suppression
 from doctor.case import Case
-from doctor.diagnosis import join, machine_name, named
+from doctor.diagnosis import expecting, join, machine_name, named
 from doctor.engine import Outcome, judge, without_project
 from doctor.errors import DoctorError, UsageError
 from doctor.model.facts import known
@@ -174,7 +174,7 @@ def judge_all(found: Gathered, settings: Settings, today: datetime.date, had: Se
     if found.project is not None:
         judged.append(_judge_project(found.project, rules))
         cases.append(CaseRow(found.project.subject.name))
-    for snapshot in found.software:
+    for snapshot in [expecting(one, settings.require) for one in found.software]:
         judged += _on_each(snapshot, found.machines, rules, apart=found.project is not None)
         name = snapshot.subject.name
         cases += [CaseRow(name, m.name, gate.UNSURE if m.name in blind else gate.OK) for m in found.machines]

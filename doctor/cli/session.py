@@ -16,7 +16,7 @@ from doctor import baseline, catalogue, gate, logs, requirements, suppression
 from doctor.case import CanaryRun, Case
 from doctor.cli.options import Flags, leave
 from doctor.cli.recording import keep
-from doctor.diagnosis import machine_name
+from doctor.diagnosis import expecting, machine_name
 from doctor.engine import Outcome, judge, without_project
 from doctor.errors import UsageError
 from doctor.io.files import write_atomically
@@ -62,7 +62,7 @@ class Session:
     def judge(self, snapshots: Iterable[Snapshot]) -> list[tuple[Case, Outcome]]:
         """Each snapshot's case and what the chosen rules say of it."""
         rules = gate.select_rules(self.settings)
-        cases = [Case(snapshot) for snapshot in snapshots]
+        cases = [Case(expecting(snapshot, self.settings.require)) for snapshot in snapshots]
         return [(case, judge(case, rules, machine=machine_name(case.snapshot))) for case in cases]
 
     def standing(self, judged: Sequence[tuple[Case, Outcome]]) -> tuple[Finding, ...]:

@@ -80,6 +80,15 @@ def test_check_exit_codes(files: dict[str, Path]) -> None:
     assert kdoctor("check", files["broken"], "--fail-on", "never").returncode == 0
 
 
+def test_require_gpu_means_that_one_is_expected(files: dict[str, Path]) -> None:
+    """A machine that has none fails then, and only then; a snapshot that says that none is meant has the last word."""
+    run = kdoctor("check", files["fine"], "--require", "gpu", "--format", "json")
+    assert (run.returncode, [f["code"] for f in json.loads(run.stdout)["findings"]]) == (1, ["KD101"])
+    assert kdoctor("check", files["fine"], "--require", "driver").returncode == 0
+    files["fine"].write_text(json.dumps({**HEALTHY, "expects": {"gpu": False}}))
+    assert kdoctor("check", files["fine"], "--require", "gpu").returncode == 0
+
+
 def test_check_names_each_subject_by_its_stem(files: dict[str, Path]) -> None:
     """Many files in one run: each finding belongs to the file whose stem is its subject, others are still judged."""
     run = kdoctor("check", files["fine"], files["garbage"], files["broken"], "--format", "json")

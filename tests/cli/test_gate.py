@@ -123,6 +123,17 @@ def test_a_missing_digest_is_denied_although_it_is_a_warning(project: Project) -
     assert "1 denied by the policy (KD403)" in project.run("--offline").stdout
 
 
+def test_a_required_gpu_is_expected_on_each_machine(project: Project) -> None:
+    """require = ["gpu"] fails a machine without a driver, where it would pass as one that has no GPU."""
+    bare = {"schema": 1, "machine": {"name": "cpu-01", "pci_gpus": [], "gpus": [], "driver": {"present": False}}}
+    project.write("nodes/cpu-01.json", bare)
+    assert project.gate()[0] == 0
+    project.policy('require = ["gpu"]')
+    code, report = project.gate()
+    assert (code, verdicts(report)["snapshot:app.json", "cpu-01"]) == (1, "fail")
+    assert verdicts(report)["snapshot:app.json", "prod-01"] == "pass"
+
+
 def test_a_moved_tag_is_denied(project: Project) -> None:
     """The tag names another image than kdoctor.lock: exit 1 by KD407, where KD403 is suppressed with a reason."""
     with serve(Fake()) as registry:
