@@ -24,6 +24,10 @@ _TENSORFLOW_WORDS = re.compile(
 )
 _CONFLICTS = {"keras": "KD307", "numpy": "KD305", "protobuf": "KD306"}
 _OPERATIONS = re.compile(r"_ops\.so\b.{0,80}undefined symbol", re.IGNORECASE)
+_OF_TENSORFLOW = re.compile(r"_Z\w{0,6}10tensorflow")
+_OWN_FILE = re.compile(
+    r"(?:_pywrap_tensorflow|libtensorflow)[\w.]*: (?:undefined symbol|symbol not found)", re.IGNORECASE
+)
 _ADDON_FILE = re.compile(r"tensorflow_(?:text|io|addons|decision_forests|quantum|metal)[\\/]", re.IGNORECASE)
 _ADDONS = re.compile(r"^(?:tensorflow|tf)[-_](?!cpu|gpu|intel|macos|keras)")
 _TENSORFLOW = re.compile(r"^(?:tensorflow|tf-nightly|intel-tensorflow)(?:-(?:cpu|gpu|intel|macos|cpu-aws))?$")
@@ -184,9 +188,28 @@ def _symbol(case: Case, said: Said, row: Message) -> Meaning | None:
         return Meaning(("KD206", "KD208", "KD202"), row.stands, "cuda")
     addon = any(_ADDONS.match(package.name) for package in known(case.software.packages) or ())
     if addon or _TENSORFLOW_WORDS.search(said.line):
-        # A library of operations that does not load proves a misfit, whatever the versions say (builds of one's own).
-        return Meaning(row.codes, 2 if _OPERATIONS.search(said.line) else row.stands, "add-on")
+        return Meaning(row.codes, 2 if _misfit(said, addon) else row.stands, "add-on")
     return None
+
+
+def _misfit(said: Said, addon: bool) -> bool:
+    """Whether the line proves a misfit, whatever the versions say (builds of one's own): operations or a part of an
+    add-on that do not load, or a symbol of TensorFlow that something beside TensorFlow misses.
+    """
+    if _OPERATIONS.search(said.line) or _ADDON_FILE.search(said.line):
+        return True
+    return addon and bool(_OF_TENSORFLOW.match(said.groups.get("symbol", ""))) and not _OWN_FILE.search(said.line)
+
+
+def _glibc(case: Case, said: Said, row: Message) -> Meaning | None:
+    """What the loader misses: it knows better than a wheel's tag, unless the glibc that is told has it.
+
+    The C++ library (GLIBCXX, CXXABI) is in no snapshot.
+    """
+    library, _, wanted = said.groups.get("need", "").partition("_")
+    have = known(case.software.libc.version)
+    told = library == "GLIBC" and have is not None and numbers(have) >= numbers(wanted)
+    return Meaning(row.codes, row.stands if told else 2, row.id)
 
 
 def _image(case: Case, said: Said, row: Message) -> Meaning | None:
@@ -232,6 +255,7 @@ _RESOLVERS: dict[str, Resolver] = {
     "distribution": _distribution,
     "conflict": _conflict,
     "symbol": _symbol,
+    "glibc": _glibc,
     "image": _image,
     "reference": _reference,
     "in_container": _in_container,

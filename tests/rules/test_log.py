@@ -34,6 +34,11 @@ NO_LIBCUDA = "Could not load dynamic library 'libcuda.so.1'; dlerror: libcuda.so
 OLD_CUDNN = "Loaded runtime CuDNN library: 8.4.1 but source was compiled with: 8.6.0.  CuDNN library needs to match"
 HALVES = "Failed to initialize NVML: Driver/library version mismatch"
 SIGILL = "Illegal instruction (core dumped)"
+ADDON = {
+    "python": {"version": "3.7.13"},
+    "tensorflow": {"version": "2.9.1"},
+    "packages": [{"name": "tensorflow", "version": "2.9.1"}, {"name": "tensorflow-text", "version": "2.9.0"}],
+}
 
 
 def log(*lines: str, **snapshot: Any) -> dict[str, Any]:
@@ -363,3 +368,54 @@ def test_a_runtime_that_refuses_the_driver_counts_for_more_than_a_version_that_s
     (finding,) = [finding for finding in found if finding.code == "KD102"]
     assert finding.confidence is Confidence.MEDIUM
     assert "to be sure, run:" in (finding.fix or "")
+
+
+class TestStrongerThanVersionsThatFit:
+    """Messages that prove what the versions do not show."""
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "tensorflow_text/core/pybinds/tflite_registrar.so: undefined symbol: _ZN4absl12lts_2021110220raw_logging",
+            "undefined symbol: _ZN10tensorflow12OpDefBuilder4AttrESs",
+            "some_op.so: undefined symbol: _ZTIN10tensorflow8OpKernelE",
+        ],
+    )
+    def test_a_part_of_an_addon_that_does_not_load(self, line: str) -> None:
+        """Its file, or a symbol of TensorFlow that it misses, proves the misfit."""
+        assert codes(log(line, software=ADDON)) == ["KD308"]
+        assert not codes({"software": ADDON})
+
+    def test_a_symbol_that_tensorflow_s_own_library_misses_is_no_addon_s(self) -> None:
+        """A broken TensorFlow is not said to be a misfit of an add-on whose versions fit."""
+        line = "_pywrap_tensorflow_internal.so: undefined symbol: _ZN10tensorflow8internal7LogMessageC1E"
+        assert not codes(log(line, software=ADDON))
+
+    def test_a_missing_symbol_version_counts_unless_the_glibc_that_is_told_has_it(self) -> None:
+        """libstdc++ is in no snapshot; a glibc that suffices makes it a message of another day."""
+        software = {
+            "python": {"version": "3.7.1"},
+            "libc": {"name": "glibc", "version": "2.31"},
+            "tensorflow": {"version": "2.4.1", "distribution": "tensorflow"},
+        }
+        machine = {"os": "linux", "architecture": "x86_64"}
+        cxx = "ImportError: /lib64/libstdc++.so.6: version `CXXABI_1.3.8' not found (required by x.so)"
+        glibc = "ImportError: /lib64/libm.so.6: version `GLIBC_{}' not found (required by x.so)"
+        assert codes(log(cxx, software=software, machine=machine)) == ["KD310"]
+        assert codes(log(glibc.format("2.33"), software=software, machine=machine)) == ["KD310"]
+        assert not codes(log(glibc.format("2.27"), software=software, machine=machine))
+
+    def test_a_call_for_keras_2_counts_beside_a_keras_3_that_fits_tensorflow(self) -> None:
+        """TensorFlow and Keras belong together; the project's call belongs to another Keras."""
+        software = {"tensorflow": {"version": "2.17.0"}, "keras": {"version": "3.4.1"}}
+        line = "ValueError: Unrecognized keyword arguments passed to LSTM: {'batch_input_shape': (1, 1, 7)}"
+        assert codes(log(line, software=software)) == ["KD307"]
+        assert not codes({"software": software})
+
+    def test_windows_says_only_that_a_library_failed(self) -> None:
+        """A warning, and none where the CPU has the instructions."""
+        line = "ImportError: DLL load failed while importing _pywrap_tensorflow_internal: Initialisierungsroutine"
+        (finding,) = loud(diagnose(log(line)))
+        assert (finding.code, finding.severity and finding.severity.value) == ("KD110", "warning")
+        able = {"os": "windows", "architecture": "x86_64", "cpu": {"flags": ["sse4_2", "avx", "avx2", "fma"]}}
+        assert not codes(log(line, machine=able, software={"tensorflow": {"version": "2.19.0"}}))
