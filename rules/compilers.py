@@ -10,7 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .loading import State, cuda_state
-from .measure import gpu_capability
+from .measure import gpus_seen, measured
 from .proof import evidence
 from .shared import need_gpu_case, older
 from .tables import gpus as gpu_table
@@ -113,6 +113,14 @@ def ptxas_unsuitable(case: Case) -> Iterator[Finding]:
             text = f"ptxas {version} does not know compute capability {capability}"
             yield _finding(case, state, text, "XLA falls back to the driver, or fails", 0.6)
             return
+    measured(case)  # some faults are of some GPUs only: without one it is not known that there is none
+
+
+def _capabilities(case: Case) -> tuple[str, ...]:
+    """The compute capabilities of the GPUs, as far as they are known."""
+    if known(case.machine.gpus) is None and known(case.machine.pci_gpus) is None:
+        return ()
+    return tuple(dict.fromkeys(gpu.capability for gpu in gpus_seen(case) if gpu.capability))
 
 
 def _knows(ptxas: str, capability: str) -> bool | None:
@@ -137,15 +145,6 @@ def _effect(fault: str) -> str:
 
 def _likely(fault: str) -> float:
     return 0.3 if "edge cases" in fault else 0.6
-
-
-def _capabilities(case: Case) -> tuple[str, ...]:
-    """The compute capabilities of the GPUs, told or known by the product's name."""
-    found = []
-    for gpu in known(case.machine.gpus) or ():
-        if capability := gpu_capability(gpu):
-            found.append(capability)
-    return tuple(dict.fromkeys(found))
 
 
 def _finding(case: Case, state: State, message: str, effect: str, likely: float) -> Finding:

@@ -113,8 +113,9 @@ def cuda_version_mismatch(case: Case) -> Iterator[Finding]:
         need(case.software.cuda.libraries)
     half = state.half_differs
     if not state.version_differs and not half:
-        if not state.listed:
+        if not state.listed and not state.fitting_toolkits and not state.runtime_wheel:
             need(case.software.cuda.toolkits)
+            need(case.software.cuda.libraries)
         return
     have = _versions_there(case, state)
     lead = half[0].soname if half else _wanted_in_vain(state)
@@ -296,6 +297,13 @@ def _unshadow(case: Case, path: str | None) -> str:
     return f"remove {path}, or take its folder out of the loader's path" if path else "remove the other copy"
 
 
+def _brings_cuda(case: Case, state: State) -> bool:
+    """Whether a package may have brought CUDA: an nvidia-* wheel, conda's, or whatever a conda environment links."""
+    packages = known(case.software.packages) or ()
+    conda = known(case.software.python.environment) == "conda" or any(known(p.installer) == "conda" for p in packages)
+    return conda or state.runtime_wheel or any(p.name.startswith("nvidia-cu") for p in packages)
+
+
 @rule("KD207", "cuda-wheels-absent", Severity.ERROR, follows=("KD409", "KD301"), would_help=SNAPSHOT)
 def cuda_wheels_absent(case: Case) -> Iterator[Finding]:
     """TensorFlow is a GPU build, but neither the CUDA wheels nor a system CUDA is there.
@@ -326,10 +334,13 @@ def cuda_wheels_absent(case: Case) -> Iterator[Finding]:
     else:
         need(case.software.packages)
         case.complete("software.packages")
-        if state.toolkits or any(p.name.startswith("nvidia-cu") for p in known(case.software.packages) or ()):
+        if state.toolkits or _brings_cuda(case, state):
             need(case.software.cuda.libraries)
     yield Finding(
         f"TensorFlow is built for CUDA {state.cuda}, and no CUDA is installed: neither wheels nor a toolkit",
+        # A system's own packages bring CUDA without a toolkit's folder: only the libraries tell for certain.
+        severity=None if state.listed else Severity.WARNING,
+        confidence=Confidence.HIGH if state.listed else Confidence.MEDIUM,
         effect=ON_CPU,
         fix=install_cuda(case, state),
         verify=CHECK,

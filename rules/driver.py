@@ -11,6 +11,7 @@ from doctor.model.facts import Inapplicable, Unknown, known, need
 from doctor.model.report import Confidence
 from doctor.rule import Case, Finding, Severity, rule
 
+from . import requirements as reqs
 from .builds import tensorflow_facts
 from .compat import LOOK_FOR_COMPAT, compat_in_use, driver_version, judge, may_be_lifted, reported_cuda
 from .fitting import driver_runs, least_driver, mentioned, newest_release, reported_runs
@@ -20,6 +21,8 @@ from .shared import driver_system, need_gpu_case, nvidia_hardware
 from .tables.cuda import branch_for_cuda
 from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.versions import major, major_minor, numbers
+
+_BUILT_FOR = "software.tensorflow.cuda_version"
 
 
 @rule("KD101", "driver-missing", Severity.ERROR, follows=("KD501", "KD111"), would_help=SNAPSHOT)
@@ -122,6 +125,8 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
     if runs is None:
         raise Unknown(used.fact, f"the tables name no least driver for CUDA {used.cuda}")
     if runs:
+        if used.fact != _BUILT_FOR and not reqs.without_tensorflow(case):
+            need(case.software.tensorflow.cuda_version)  # the CUDA that is there need not be the one that it opens
         return
     compat = compat_in_use(case)
     if compat is not None and numbers(compat.cuda) >= numbers(used.cuda) and judge(case, compat).suits is not False:
@@ -157,7 +162,7 @@ def _cuda_used(case: Case) -> _Used:
     if build.cuda_build is False:
         raise Inapplicable("this TensorFlow has no CUDA (KD301)")
     if build.cuda_version:
-        return _Used(build.cuda_version, "which this TensorFlow is built for", "software.tensorflow.cuda_version")
+        return _Used(build.cuda_version, "which this TensorFlow is built for", _BUILT_FOR)
     found = [*_runtimes(case)]
     if found:
         return min(found, key=lambda used: numbers(used.cuda))

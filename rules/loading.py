@@ -212,12 +212,13 @@ def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> O
     usable: list[tuple[int, Library]] = []
     unusable: list[tuple[int, Library]] = []
     others: list[tuple[int, Library]] = []
-    windows = reqs.system(case) == "windows"
-    name = (row.dll if windows else None) or row.soname
+    system = reqs.system(case)
+    name = (row.dll if system == "windows" else None) or row.soname
+    fitting = {name.lower()} | ({row.dll.lower()} if system is None and row.dll else set())
     for index, library in enumerate(libraries):
         if known(library.origin) == "compat":
             continue
-        if library.soname.lower() == name.lower():
+        if library.soname.lower() in fitting:
             bad = known(library.loadable) is False or known(library.on_path) is False
             (unusable if bad else usable).append((index, library))
         elif _library_of(library.soname) == row.library:

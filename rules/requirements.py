@@ -226,6 +226,14 @@ def tensorflow_version(case: Case) -> str | None:
     return known(case.software.tensorflow.version) or (known(package.version) if package else None)
 
 
+def without_tensorflow(case: Case) -> bool:
+    """Whether it is known that no TensorFlow is installed: looked for, or missing from the whole list of packages."""
+    facts, packages = case.software.tensorflow, known(case.software.packages)
+    if known(facts.present) is not None or known(facts.version) is not None:
+        return known(facts.present) is False
+    return packages is not None and not case.is_partial("software.packages") and tensorflow_package(case) is None
+
+
 def foreign(package: Package | None) -> bool:
     """Whether a package was built by a distribution of its own (conda, a system's packages): bounds differ there."""
     return package is not None and (
@@ -273,7 +281,10 @@ def joined(*specifiers: str) -> str:
     """Several specifiers as one, without clauses that another one implies (``<2`` beside ``<2.0.0``)."""
     clauses = {str(clause): clause for text in specifiers if text for clause in SpecifierSet(text)}
     kept = []
+    lowest = [c for c in clauses.values() if c.operator in ("~=", "==") and not c.version.endswith("*")]
     for text, clause in clauses.items():
+        if clause.operator in (">", ">=") and any(numbers(c.version) >= numbers(clause.version) for c in lowest):
+            continue
         rivals = [c for t, c in clauses.items() if t != text and c.operator[0] == clause.operator[0]]
         if clause.operator in ("<", "<=") and any(numbers(r.version) < numbers(clause.version) for r in rivals):
             continue

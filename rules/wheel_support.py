@@ -131,7 +131,8 @@ def glibc_too_old(case: Case) -> Iterator[Finding]:
     need_something = known(case.software.requested) or reqs.tensorflow_version(case)
     if not need_something:
         need(case.software.requested)
-    applies(bool(need_something), "no TensorFlow is installed or requested")
+        applies(not reqs.without_tensorflow(case), "no TensorFlow is installed or requested")
+        need(case.software.tensorflow.version)
     have, fact = _libc(case)
     untold = _untold_wheel(case)
     if not untold:

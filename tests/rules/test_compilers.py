@@ -96,3 +96,20 @@ class TestPtxas:
         """A GPU that is only named is known by its name."""
         snapshot = change(wheels(), {GPU: [{"name": "Tesla V100-SXM2-16GB"}], "software.cuda.ptxas_version": "13.0.88"})
         assert "7.0" in message("KD210", snapshot)
+
+    def test_a_fault_of_some_gpus_needs_the_gpu(self) -> None:
+        """ptxas 12.5 miscompiles for Hopper only: without the GPU nobody can say that it suits."""
+        snapshot = with_gpu("NVIDIA H100", "9.0", ptxas="12.5.82")
+        assert outcome("KD210", snapshot) == "warning"
+        for unknown in (Drop, [{"index": 0}]):
+            assert outcome("KD210", change(snapshot, {GPU: unknown, "expects.gpu": True})) == "skipped"
+
+    def test_the_devices_on_the_bus_tell_the_gpu(self) -> None:
+        """Where NVML lists none, the PCI device names the architecture."""
+        snapshot = with_gpu("NVIDIA H100", "9.0", ptxas="12.5.82")
+        assert outcome("KD210", change(snapshot, {GPU: [], "machine.pci_gpus": ["10de:2330"]})) == "warning"
+
+    def test_a_fault_of_every_gpu_needs_none(self) -> None:
+        """A ptxas that miscompiles for all of them is told without knowing which is there."""
+        snapshot = change(wheels(), {"software.cuda.ptxas_version": "9.1.121", GPU: Drop, "expects.gpu": True})
+        assert outcome("KD210", snapshot) == "warning"

@@ -10,6 +10,7 @@ from tests.rules.environments import (
     SONAMES,
     cpu_only,
     library,
+    packages,
     plain,
     replaced,
     system,
@@ -272,11 +273,39 @@ class TestAbsent:
         assert outcome("KD207", snapshot) == "skipped"
         assert outcome("KD202", snapshot) != "error"
 
-    def test_packages_alone_can_tell(self) -> None:
-        """No library was looked for, but no toolkit and no CUDA wheel is installed."""
+    def test_packages_alone_make_it_likely(self) -> None:
+        """No library was looked for, but no toolkit and no CUDA wheel is installed: a system's own packages may."""
         snapshot = change(plain(), {"software.cuda": {"toolkits": []}})
-        assert outcome("KD207", snapshot) == "error"
+        assert outcome("KD207", snapshot) == "warning"
         assert outcome("KD207", change(wheels(), {"software.cuda": {"toolkits": []}})) == "skipped"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"software.python.environment": "conda"},
+            {"software.packages": [*packages("tensorflow 2.12.1"), {"name": "cudatoolkit", "version": "11.8.0"}]},
+        ],
+    )
+    def test_conda_may_have_brought_what_nobody_looked_for(self, changes: dict[str, Any]) -> None:
+        """Conda links CUDA into its environment without a toolkit's folder."""
+        snapshot = change(plain("2.12.1"), {"software.cuda": {"toolkits": []}, **changes})
+        assert outcome("KD207", snapshot) == "skipped"
+
+    def test_another_version_is_not_ruled_out_where_no_library_was_looked_for(self) -> None:
+        """No toolkit in the usual folders says nothing of the CUDA that the loader would find."""
+        snapshot = change(plain("2.12.1"), {"software.cuda": {"toolkits": []}})
+        assert outcome("KD202", snapshot) == "skipped"
+        assert (
+            outcome("KD202", change(system("2.12.1", "11.8", "8.6.0"), {"software.cuda.libraries": Drop})) == "passed"
+        )
+
+    def test_windows_libraries_are_known_where_nobody_told_the_system(self) -> None:
+        """The software half alone does not name the system: its libraries bear the names of one."""
+        names = "cudart64_110 cublas64_11 cublasLt64_11 cufft64_10 curand64_10 cusolver64_11 cusparse64_11"
+        rows = [library(f"{name}.dll", "11.2") for name in names.split()]
+        cuda = {"toolkits": [{"version": "11.2"}], "libraries": [*rows, library("cudnn64_8.dll", "8.1.1")]}
+        snapshot = change(plain("2.10.1"), {"software.cuda": cuda, "machine.os": Drop})
+        assert {outcome(code, snapshot) for code in ("KD201", "KD202", "KD203", "KD205", "KD207")} == {"passed"}
 
     def test_an_image_without_a_gpu_machine_is_told_what_to_give(self) -> None:
         """An image is judged on a machine: without one the reason says so."""

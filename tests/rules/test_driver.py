@@ -220,6 +220,18 @@ class TestDriverTooOld:
         assert CODE["2.21.0"][0] == "12.5.1"
         assert "CUDA 12.5.1" in message("KD102", host("2.21.0", T4, "520.61.05"))
 
+    @pytest.mark.parametrize("version", ["450.80.02", "580.65.06"])
+    def test_a_cuda_beside_an_unknown_tensorflow_does_not_clear_the_driver(self, version: str) -> None:
+        """The runtime that is there runs; the one that TensorFlow opens is not known. Without TensorFlow it is."""
+        cuda = {"toolkits": [{"version": "11.2"}], "libraries": []}
+        unknown = change(
+            host("2.10.1", ("Tesla V100-SXM2-16GB", "7.0"), version),
+            {"software.tensorflow": Drop, "software.packages": Drop, "software.cuda": cuda},
+        )
+        assert outcome("KD102", unknown) == "skipped"
+        assert outcome("KD102", change(unknown, {"software.tensorflow": {"present": False}})) == "passed"
+        assert outcome("KD102", change(unknown, {"software.packages": []})) == "passed"
+
 
 class TestDriverLibraryMismatch:
     @pytest.mark.parametrize(

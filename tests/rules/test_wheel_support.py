@@ -152,3 +152,19 @@ class TestGlibc:
         """The newest release for this Python whose wheel runs here."""
         snapshot = change(asked("tensorflow==2.21.0"), {"software.libc.version": "2.17"})
         assert "tensorflow==2.20.0" in fix("KD310", snapshot)
+
+    def test_whether_tensorflow_is_installed_must_be_known(self) -> None:
+        """Nobody looked for TensorFlow: that is not the same as none being there."""
+        unknown = change(
+            plain("2.21.0"),
+            {
+                "software.libc.version": "2.17",
+                "software.requested": [],
+                "software.packages": Drop,
+                "software.tensorflow": Drop,
+            },
+        )
+        assert outcome("KD310", unknown) == "skipped"
+        assert outcome("KD310", change(unknown, {"software.tensorflow": {"present": False}})) == "inapplicable"
+        assert outcome("KD310", change(unknown, {"software.packages": packages("numpy 1.26.4")})) == "inapplicable"
+        assert outcome("KD310", change(unknown, {"software.packages": [{"name": "tensorflow"}]})) == "skipped"
