@@ -76,9 +76,9 @@ def _keras(what: str, name: str) -> bool:
 
 
 def _cuda(what: str, name: str) -> bool:
-    return (
-        what in ("cuda", "library") or name in ("driver.version", "driver.cuda_version") or name.startswith("nvidia-")
-    )
+    if what == "package":  # not what only asks about GPUs, as nvidia-ml-py
+        return name.startswith("nvidia-") and is_numeric(name)
+    return what in ("cuda", "library") or name in ("driver.version", "driver.cuda_version")
 
 
 def _other_package(what: str, name: str) -> bool:

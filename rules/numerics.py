@@ -330,9 +330,12 @@ def _switch_is_free(pair: Comparison) -> bool:
 def _changed(pair: Comparison, rows: list[BehaviourChange], versions: Versions) -> Finding:
     name = "Keras" if rows[0].package == "keras" else "TensorFlow"
     number = "a change" if len(rows) == 1 else f"{len(rows)} changes"
+    effect = "a run with the same code and seed gives other numbers where it uses what changed"
+    if pair.drift is not None and pair.drift["class"] == "bitwise":
+        effect += "; the canary, a Dense training, does not"
     return Finding(
         f"{name} {versions[0]} → {versions[1]} crosses {number} known to alter a seeded run",
-        effect="a run with the same code and seed gives other numbers",
+        effect=effect,
         fix=f"compare with one {name} on both sides, or take new reference results",
         verify="kdoctor compare A B",
         evidence=(

@@ -94,9 +94,10 @@ class BehaviourChange(Row, frozen=True, kw_only=True):
 
 
 class Numeric(Row, frozen=True, kw_only=True):
-    """Names of packages that decide numeric results (`*` matches any ending)."""
+    """Names of packages that decide numeric results (`*` matches any ending); `but`: names among them that do not."""
 
     pattern: str
+    but: tuple[str, ...] = ()
 
 
 class Unresolvable(Row, frozen=True, kw_only=True):
@@ -245,5 +246,5 @@ def is_numeric(name: str) -> bool:
     for row in load(_Numeric, "numeric_dependencies").packages:
         stem = row.pattern.removesuffix("*")
         if wanted == row.pattern or (row.pattern.endswith("*") and wanted.startswith(stem)):
-            return True
+            return wanted not in row.but
     return False

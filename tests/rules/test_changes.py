@@ -51,12 +51,13 @@ CHANGED: dict[str, dict[str, Any]] = {
         (replaced(A, keras="3.8.0"), {"KD812"}),
         (replaced(A, numpy="1.24.4", scipy="1.11.0"), {"KD815"}),
         (replaced(A, nvidia_cudnn_cu12="8.9.2.26"), {"KD813"}),
+        (replaced(A, nvidia_ml_py="12.560.30"), {"KD815"}),
         (change(A, {"machine.driver.version": "580.65.06"}), {"KD813"}),
         (CHANGED["KD814"], {"KD814"}),
         (CHANGED["KD816"], {"KD816"}),
         (CHANGED["KD817"], {"KD817"}),
     ],
-    ids=["tensorflow", "keras", "packages", "wheel", "driver", "libc", "variable", "python"],
+    ids=["tensorflow", "keras", "packages", "wheel", "binding", "driver", "libc", "variable", "python"],
 )
 def test_each_thing_has_one_rule(b: dict[str, Any], codes: set[str]) -> None:
     """A change is told once, by the rule of its kind."""

@@ -210,6 +210,13 @@ class TestVersion:
         """TensorFlow 2.15 to 2.16 with Keras 3 on both sides: TensorFlow itself changed no result."""
         assert crossed(on_cpu("2.15.1", "3.8.0"), on_cpu("2.16.2", "3.8.0")) == set()
 
+    def test_it_does_not_gainsay_a_canary_that_came_out_alike(self) -> None:
+        """What is known of the versions stands beside what was measured, and says that the canary does not show it."""
+        sides = on_cpu("2.15.1", "2.15.0"), on_cpu("2.21.0", "3.15.1")
+        for mechanism, told in (("bitwise", True), ("rounding", False)):
+            for found in compute_pair("KD705", *sides, {"class": mechanism}).findings:
+                assert found.effect.endswith("the canary, a Dense training, does not") is told
+
     def test_unknown_versions_are_skipped(self) -> None:
         """Nothing is known of one side."""
         assert compute_pair("KD705", on_cpu(), {"software": {}}).skipped

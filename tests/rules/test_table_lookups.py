@@ -321,8 +321,11 @@ def test_keras() -> None:
 
 
 def test_numeric_dependencies() -> None:
-    """TensorFlow, NumPy and the CUDA wheels decide results; a web framework does not."""
+    """TensorFlow, NumPy and the CUDA wheels decide results; a web framework and what only looks at GPUs do not."""
     assert packages.is_numeric("nvidia_cudnn_cu12")
+    assert not packages.is_numeric("nvidia-ml-py")
+    assert not packages.is_numeric("keras_doctor")
+    assert packages.is_numeric("keras-cv")
     assert packages.is_numeric("NumPy")
     assert not packages.is_numeric("flask")
 
