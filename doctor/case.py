@@ -59,8 +59,13 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
     def package(self, *names: str) -> Package | None:
         """The first installed distribution of one of these (normalised) names; None where none is known."""
-        packages = known(self.software.packages) or ()
-        return next((p for name in names for p in packages if p.name == name), None)
+        installed = self.installed
+        return next((installed[name] for name in names if name in installed), None)
+
+    @property
+    def installed(self) -> dict[str, Package]:
+        """The packages in use by name: of several of one name the first, as Python's import finds it."""
+        return self.once("packages by name", lambda: _by_name(known(self.software.packages) or ()))
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What ``make`` returns, made at the first call with this name: rules are pure, so it is the same each time."""
@@ -101,6 +106,13 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     def in_container(self) -> bool:
         """Whether the software is that of a container or image."""
         return self.subject.kind in ("image", "container", "archive")
+
+
+def _by_name(packages: tuple[Package, ...]) -> dict[str, Package]:
+    found: dict[str, Package] = {}
+    for package in packages:
+        found.setdefault(package.name, package)
+    return found
 
 
 class Comparison(msgspec.Struct, frozen=True):

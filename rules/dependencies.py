@@ -16,6 +16,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .harmony import together, unmet
 from .proof import evidence
 from .tables.packages import addon_fits, addon_names, addon_rows, broken_bounds, tensorflow_for_addon
 from .tables.tensorflow import tensorflow_release
@@ -69,7 +70,7 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         severity=Severity.WARNING if foreign else None,
         confidence=_confidence(foreign, unmet or any(row.fatal for row in broken)),
         effect=f"{broken[0].symptom}" if broken else removed,
-        fix=reqs.install(case, name + reqs.joined(wanted, works), package=package),
+        fix=reqs.install(case, *together(case, name, reqs.joined(wanted, works)), package=package),
         verify=IMPORT,
         evidence=evidence(
             case,
@@ -223,11 +224,11 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
     ## References
     PEP 508, PEP 345 (Requires-Dist); `pip check`.
     """
-    packages = need(case.software.packages)
+    need(case.software.packages)
     complete = not case.is_partial(PACKAGES)
-    installed = {p.name: p for p in packages}
-    count = 0
-    for owner in packages:
+    installed = case.installed
+    count, unjudged = 0, not any(known(p.requires) is not None for p in installed.values())
+    for owner in installed.values():
         for requirement in _declared(case, owner):
             name = canonicalize_name(requirement.name)
             target = installed.get(name)
@@ -235,6 +236,7 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
                 continue
             if target is None:
                 told = known(owner.requires) is not None and known(owner.installer) != "conda"
+                unjudged |= told
                 if not complete or not told:
                     continue
                 have = "is not installed"
@@ -249,7 +251,7 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
     for finding in _undeclared(case, installed):
         count += 1
         yield finding
-    if not count and not complete and not any(known(p.requires) is not None for p in packages):
+    if not count and unjudged:
         case.complete(PACKAGES)
 
 
@@ -267,7 +269,7 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
                 f"though it does not say so, and {have} is installed",
                 confidence=Confidence.MEDIUM,
                 effect=row.symptom,
-                fix=reqs.install(case, f"{name}{row.works}", package=package),
+                fix=reqs.install(case, *together(case, name, row.works), package=package),
                 verify=IMPORT if row.fatal else "kdoctor scan --select KD309",
                 evidence=evidence(case, tensorflow or "software.tensorflow.version", package),
                 likely=0.6,
@@ -282,7 +284,7 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
     return Finding(
         f"{owner.name} {version} requires {name}{requirement.specifier}, but {name} {have}".replace("  ", " "),
         effect=f"{owner.name} was not made for this {name}" if target else f"{owner.name} fails where it needs {name}",
-        fix=reqs.install(case, f"{name}{requirement.specifier}", package=target or owner),
+        fix=reqs.install(case, *unmet(case, owner, requirement), package=target or owner),
         verify=reqs.check(case),
         evidence=evidence(case, owner, target),
         likely=0.5,

@@ -196,8 +196,8 @@ def lock_drift(case: Case) -> Iterator[Finding]:
     """
     locks = need(case.project.lock_files)
     applies(bool(locks), "the project has no lock file")
-    packages = need(case.software.packages)
-    installed = {p.name: version for p in packages if (version := known(p.version)) is not None}
+    need(case.software.packages)
+    installed = {name: v for name, p in case.installed.items() if (v := known(p.version)) is not None}
     for lock in locks:
         locked = lock.get("packages")
         variants = lock.get("variants")

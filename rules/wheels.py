@@ -62,7 +62,7 @@ def nvidia_wheel_conflict(case: Case) -> Iterator[Finding]:
     for theirs in (_other_pins(case, other) for other in others):
         if theirs is None or not mine.wheels:
             continue
-        apart = _apart(mine, theirs, {p.name: known(p.version) for p in packages})
+        apart = _apart(mine, theirs, {name: known(p.version) for name, p in case.installed.items()})
         if apart and _extra_in_use(case, mine, theirs, packages):
             yield _finding(case, mine, theirs, apart)
 
@@ -70,8 +70,7 @@ def nvidia_wheel_conflict(case: Case) -> Iterator[Finding]:
 def _finding(case: Case, mine: Pins, theirs: Pins, apart: tuple[str, ...]) -> Finding:
     name = apart[0]
     other = theirs.framework
-    packages = known(case.software.packages) or ()
-    installed = next((p for p in packages if p.name == name), None)
+    installed = case.package(name)
     say = "pins others in every release for CUDA 12" if theirs.guessed else f"{name}{theirs.wheels[name]}"
     rest = f" (and {len(apart) - 1} more)" if len(apart) > 1 else ""
     return Finding(

@@ -114,7 +114,7 @@ def content_hash(document: Mapping[str, Any]) -> str:
 def environment_columns(snapshot: Snapshot) -> dict[str, str | None]:
     """The facts that a person filters and groups by, each as text; None where not known."""
     case = Case(snapshot)
-    packages = {package.name: known(package.version) for package in known(snapshot.software.packages) or ()}
+    numpy = case.package("numpy")
     gpus = [known(gpu.name) or "GPU" for gpu in known(snapshot.machine.gpus) or ()]
     distribution = [case.value(f"software.distribution.{key}") for key in ("id", "version")]
     image = snapshot.software.image
@@ -123,7 +123,7 @@ def environment_columns(snapshot: Snapshot) -> dict[str, str | None]:
         "python": case.value("software.python.version"),
         "tensorflow": case.value("software.tensorflow.version"),
         "keras": case.value("software.keras.version"),
-        "numpy": packages.get("numpy"),
+        "numpy": None if numpy is None else known(numpy.version),
         "cuda": case.value("software.tensorflow.cuda_version"),
         "cudnn": case.value("software.cuda.cudnn_version"),
         "driver": case.value("machine.driver.version"),

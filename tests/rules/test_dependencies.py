@@ -164,10 +164,20 @@ class TestConflicts:
         assert outcome("KD309", plain("2.15.1")) == "passed"
 
     def test_a_missing_one(self) -> None:
-        """Declared and not installed, in a complete list."""
+        """Declared and not installed, in a complete list; from an incomplete one absence proves nothing, nor a pass."""
         snapshot = requiring(plain(), "keras", "optree")
         assert outcome("KD309", snapshot) == "warning"
-        assert outcome("KD309", change(snapshot, {"partial": ["software.packages"]})) == "passed"
+        assert outcome("KD309", change(snapshot, {"partial": ["software.packages"]})) == "skipped"
+        met = requiring(plain(), "keras", "numpy")
+        assert outcome("KD309", change(met, {"partial": ["software.packages"]})) == "passed"
+
+    @pytest.mark.parametrize(("first", "second", "said"), [("0.1", "9", "warning"), ("9", "0.1", "passed")])
+    def test_of_two_versions_of_one_package_the_first_is_in_use(self, first: str, second: str, said: str) -> None:
+        """A venv's package hides the system's, and what pip installed hides the record that conda kept of it."""
+        snapshot = requiring(plain(), "keras", "optree>=1")
+        rows = [{"name": "optree", "version": version, "requires": []} for version in (first, second)]
+        snapshot["software"]["packages"] += rows
+        assert outcome("KD309", snapshot) == said
 
     @pytest.mark.parametrize(
         "requirement",
