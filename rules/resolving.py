@@ -22,10 +22,11 @@ from .fitting import unavailable_pin
 from .pinning import pinned_or, row_of
 from .proof import evidence
 from .requested import candidates_of, is_met, pythons_for, shown
+from .requested_wheels import wheels_apart
 from .requirements import Asked
 from .tables.packages import Unresolvable, distribution, tensorflow_for_addon, unresolvable
 from .tables.tensorflow import newest_release, releases, tensorflow_release
-from .tables.versions import allows, version
+from .tables.versions import allows, meet, version
 
 PYTHON = "software.python.version"
 
@@ -68,6 +69,7 @@ def requirement_unresolvable(case: Case) -> Iterator[Finding]:
         elif (why := _extra_elsewhere(case, wanted)) is not None:
             yield _unresolvable(case, wanted, why[0], fix=why[1])
     yield from _contradictions(case, rows)
+    yield from wheels_apart(case, rows)
 
 
 def _unresolvable(case: Case, wanted: Asked, why: str, *, fix: str = "", instead: str = "") -> Finding:
@@ -281,7 +283,7 @@ def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> tuple[str | 
     for release in candidates:
         rows = [r for e in (None, *sorted(tensorflow.extras)) for r in reqs.release_requirements(case, release, e)]
         named = [r for r in rows if canonicalize_name(r.name) == other.name]
-        if not named or any(_meet(r.specifier, other.requirement.specifier) for r in named):
+        if not named or any(meet(str(r.specifier), str(other.requirement.specifier)) for r in named):
             return None, None
         declared.append(f"tensorflow {release.version} requires {named[0]}")
         found = _Declared(f"TensorFlow {release.version}", named[0].specifier)
@@ -293,10 +295,3 @@ def _declared_by(other: Asked) -> str | None:
     pin = _pinned(other)
     row = tensorflow_for_addon(other.name, pin) if pin else None
     return row.tensorflow if row is not None and other.name in _REQUIRING_TENSORFLOW else None
-
-
-def _meet(one: SpecifierSet, other: SpecifierSet) -> bool:
-    """Whether some version may satisfy both: one of those that they name, the next one after it, or the very first."""
-    named = {clause.version.removesuffix(".*") for clause in (*one, *other)}
-    tried = ["0", *named, *(f"{text}.0.1" for text in named)]
-    return any(one.contains(v, prereleases=True) and other.contains(v, prereleases=True) for v in tried if version(v))

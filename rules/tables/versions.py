@@ -91,3 +91,17 @@ def admits(specifier: str, text: str) -> bool | None:
     named = (version(clause.version.removesuffix(".*")) for clause in wanted)
     inside = [Version(f"{have}.99999"), *(v for v in named if v is not None and v.release[: len(prefix)] == prefix)]
     return any(wanted.contains(v, prereleases=True) for v in inside)
+
+
+@functools.lru_cache(maxsize=1024)
+def meet(one: str, other: str) -> bool:
+    """Whether some version may satisfy both: one of those that they name, the next one after it, or the very first.
+
+    What cannot be read forbids nothing.
+    """
+    first, second = _specifier(one), _specifier(other)
+    if first is None or second is None:
+        return True
+    named = {clause.version.removesuffix(".*") for clause in (*first, *second)}
+    tried = [v for text in ("0", *named, *(f"{text}.0.1" for text in named)) if (v := version(text)) is not None]
+    return any(first.contains(v, prereleases=True) and second.contains(v, prereleases=True) for v in tried)

@@ -135,3 +135,38 @@ def test_the_fix_names_what_exists(requirement: str, python: str, words: str) ->
 def test_the_message_names_the_reason() -> None:
     """Not the package that fails somewhere in the resolver, but why."""
     assert "tensorrt-libs==8.6.1" in message("KD311", asked("tensorflow[and-cuda]==2.15.0"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("tensorflow[and-cuda]==2.15.1", "torch==2.4.1", "error"),
+        ("tensorflow[and-cuda]==2.18.0", "torch==2.6.0", "error"),
+        ("tensorflow[and-cuda]==2.20.0", "torch==2.10.0", "passed"),  # ranges
+        ("tensorflow[and-cuda]==2.21.0", "torch==2.10.0", "error"),  # ranges, and an NCCL below them
+        ("tensorflow==2.15.1", "torch==2.4.1", "passed"),  # no CUDA wheels asked for
+        ("tensorflow[and-cuda]==2.15.1", "torch", "passed"),  # an older one may do
+        ("tensorflow[and-cuda]>=2.15.1", "torch==2.10.0", "passed"),  # a later one does
+        ("tensorflow[and-cuda]==2.15.1", "torch==2.4.1+cpu", "passed"),
+        ("tensorflow[and-cuda]==2.15.1", "torch==2.0.1", "passed"),  # wheels of CUDA 11
+        ("tensorflow[and-cuda]==2.15.1", "scipy==1.13.0", "passed"),
+    ],
+)
+def test_frameworks_whose_cuda_wheels_are_pinned_apart(first: str, second: str, expected: str) -> None:
+    """Exact pins of nvidia-* wheels that no release of the two brings together."""
+    assert outcome("KD311", asked(first, second)) == expected
+
+
+def test_pinned_apart_is_said_with_the_wheel_and_a_way_out() -> None:
+    """cuDNN is named, with what either requires, and the TensorFlow from which on ranges are pinned."""
+    snapshot = asked("tensorflow[and-cuda]==2.15.1", "torch==2.4.1")
+    assert "torch==2.4.1 requires nvidia-cudnn-cu12==9.1.0.70" in message("KD311", snapshot)
+    assert "tensorflow 2.15.1 nvidia-cudnn-cu12==8.9.4.25" in message("KD311", snapshot)
+    assert "tensorflow[and-cuda]>=2.20" in fix("KD311", snapshot)
+
+
+def test_frameworks_that_are_installed_side_by_side_are_no_contradiction() -> None:
+    """They got there somehow: KD208 says what that means."""
+    snapshot = asked("tensorflow[and-cuda]==2.15.1", "torch==2.4.1")
+    both = change(snapshot, {"software.packages": packages(tensorflow="2.15.1", torch="2.4.1")})
+    assert outcome("KD311", both) == "passed"
