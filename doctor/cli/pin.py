@@ -123,7 +123,10 @@ def _tell(result: Result, request: Request, *, quiet: bool) -> None:
         return
     done = f"{len(result.pinned)} {'image' if len(result.pinned) == 1 else 'images'}"
     _say(f"{done} {'pinned' if request.write else 'to pin'}, {len(result.failed)} that cannot be")
-    if result.locked is not None:
+    if result.locked == 0 and not result.lock_changes:
+        why = "no tag could be looked up" if result.failed else "no image is used by tag"
+        _say(f"kdoctor.lock: not written: {why}")
+    elif result.locked is not None:
         state = ("would change" if request.check else "written") if result.lock_changes else "up to date"
         _say(f"kdoctor.lock: {result.locked} {'image' if result.locked == 1 else 'images'}, {state}")
 

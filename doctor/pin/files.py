@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doctor.errors import UsageError
-from doctor.images import discover, dockerfile
+from doctor.images import discover, dockerfile, dockerfile_lines
 from doctor.images.discover import Candidate
 from doctor.images.readers import IMAGE_KINDS, compose_variables, parse_values
 from doctor.images.use import ImageUse, Unreadable
@@ -122,7 +122,13 @@ def _by_content(name: Path, text: str) -> str | None:
     """The kind of a named file whose name does not tell it."""
     if name.suffix.lower() in _YAML:
         return discover.COMPOSE if _SERVICES.search(text) and "apiVersion" not in text else discover.YAML
-    return discover.DOCKERFILE if _FROM.search(text) else None
+    return discover.DOCKERFILE if _FROM.search(text) and not _is_other_language(text) else None
+
+
+def _is_other_language(text: str) -> bool:
+    """Whether lines begin with what is no instruction: ``from tensorflow import keras`` is none. A template's ``{`` may."""
+    problems = (why for _, why in dockerfile_lines.read(text).problems)
+    return any(why.startswith("unknown instruction") and "{" not in why for why in problems)
 
 
 def _add(root: Path, path: str, kind: str, text: str, folder: Path, result: Files, seen: set[Path]) -> None:

@@ -56,6 +56,15 @@ def test_check_then_write(project: Path) -> None:
     assert (run.returncode, run.stdout) == (0, b"")
 
 
+def test_a_lock_of_nothing_is_not_said_to_be_up_to_date(project: Path) -> None:
+    """Where no tag could be looked up there is no file, and the last line says so."""
+    run = kdoctor("--lock", "--offline", cwd=project)
+    assert run.stderr.endswith(b"kdoctor.lock: not written: no tag could be looked up\n")
+    assert not (project / "kdoctor.lock").exists()
+    (project / "Dockerfile").write_text("FROM scratch\n")
+    assert b"kdoctor.lock: not written: no image is used by tag\n" in kdoctor("--lock", "--offline", cwd=project).stderr
+
+
 def test_what_cannot_be_pinned(project: Path) -> None:
     """--write ends with 1 and one line a reason, also under -q; a diff ends with 0 all the same."""
     (project / "Dockerfile").write_text("FROM python:3.12\nFROM nosuch:1\n")

@@ -107,6 +107,8 @@ def test_the_first_line_of_a_compose_file_without_a_usual_name(tmp_path: Path) -
         b"nginx:1@%b\n" % B.encode()
     )
     assert pin(tmp_path, "Docker.base", "ARG X\nFROM nginx:1\n", DIGESTS)[0].endswith(b"nginx:1@%b\n" % B.encode())
+    template = "{% if slim %}\nRUN true\n{% endif %}\nFROM nginx:1\n"
+    assert pin(tmp_path, "Dockerfile.j2", template, DIGESTS)[0].endswith(b"nginx:1@%b\n" % B.encode())
 
 
 def test_bytes_that_are_no_text_stay(tmp_path: Path) -> None:

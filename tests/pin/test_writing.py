@@ -159,6 +159,8 @@ def test_options_that_contradict(tmp_path: Path) -> None:
     ("name", "content", "why"),
     [
         ("notes.txt", b"FORM x\n", "no Dockerfile"),
+        ("train.py", b"from tensorflow import keras\nimport numpy as np\n", "no Dockerfile"),
+        ("README.md", b"# Setup\n\nTake the image\nfrom python:3.12 on.\n", "no Dockerfile"),
         ("requirements.txt", b"tensorflow\n", "no Dockerfile"),
         ("Dockerfile", b"\0\1\2", "binary data"),
         ("Dockerfile", b"#" * (5 << 20), "more than the 1 MiB"),
