@@ -10,6 +10,7 @@ from doctor.case import CanaryRun, Case, Comparison
 from doctor.model.facts import NOT_KNOWN, Inapplicable, Unknown
 from doctor.model.report import Finding, NotApplied, Passed, Severity, Skip
 from doctor.rule import Rule
+from doctor.verifying import here
 
 _OF_PROJECT = ("project.", "software.requested:")
 
@@ -83,19 +84,28 @@ def _run(rule: Rule, case: Case | Comparison | CanaryRun, outcome: Outcome, subj
         outcome.failures.append(f"{rule.code}: {type(error).__name__}: {error}")
         reason = f"the rule itself failed: {type(error).__name__}"
     if found:
-        outcome.findings += [_complete(finding, rule, subject, machine) for finding in found]
+        outcome.findings += [_complete(finding, rule, case, subject, machine) for finding in found]
     elif reason is not None:
         outcome.skipped.append(Skip(rule.code, rule.name, subject, machine, reason, rule.would_help))
     else:
         outcome.passed.append(Passed(rule.code, subject, machine))
 
 
-def _complete(finding: Finding, rule: Rule, subject: str, machine: str | None) -> Finding:
+def _complete(
+    finding: Finding, rule: Rule, case: Case | Comparison | CanaryRun, subject: str, machine: str | None
+) -> Finding:
     severity = finding.severity if finding.severity is not None else rule.severity
     if severity.weight > rule.severity.weight:
         severity = rule.severity
+    verify = here(case, finding.verify) if isinstance(case, Case) else finding.verify
     full = msgspec.structs.replace(
-        finding, code=rule.code, name=rule.name, severity=severity, subject=subject, machine=machine
+        finding,
+        code=rule.code,
+        name=rule.name,
+        severity=severity,
+        subject=subject,
+        machine=machine,
+        verify=verify,
     )
     return msgspec.structs.replace(full, fingerprint=full.identity())
 

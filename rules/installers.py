@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import shlex
 
+from packaging.utils import canonicalize_name
+
 from doctor.case import Case
 from doctor.model.facts import known
 from doctor.model.snapshot import Package
@@ -15,6 +17,10 @@ from doctor.model.snapshot import Package
 PACKAGES = "software.packages"
 _TOOLS = ("conda", "uv", "pip")
 _EXACT = re.compile(r"===?")
+# Their METADATA requires `tensorflow` by that name: beside tensorflow-cpu pip installs a second TensorFlow over it.
+_PULLING_TENSORFLOW = frozenset(
+    {"tf-keras", "tensorflow-text", "tensorflow-decision-forests", "tensorflow-recommenders", "tf-models-official"}
+)
 
 
 def tool_of(case: Case, package: Package | None, tensorflow: Package | None) -> str:
@@ -50,7 +56,16 @@ def install(case: Case, tool: str, requirements: tuple[str, ...], tensorflow: Pa
     words = [quoted(text) for text in requirements]
     if tool == "pip" and _guarded(case) and not case.in_container:
         return _in_new_environment(case, requirements, tensorflow)
-    return _line(case, f"{_python_tool(case, tool)} install{_target(case, tool)} {' '.join(words)}")
+    alone = " --no-deps" if _pulls_another(case, requirements, tensorflow) else ""
+    return _line(case, f"{_python_tool(case, tool)} install{_target(case, tool)}{alone} {' '.join(words)}")
+
+
+def _pulls_another(case: Case, requirements: tuple[str, ...], tensorflow: Package | None) -> bool:
+    """Whether pip would install `tensorflow` for these, over the files of tensorflow-cpu or tf-nightly."""
+    if tensorflow is None or case.package("tensorflow") is not None:
+        return False
+    names = {canonicalize_name(re.split(r"[^\w.-]", text, maxsplit=1)[0]) for text in requirements}
+    return bool(names) and names <= _PULLING_TENSORFLOW
 
 
 def uninstall(case: Case, tool: str, names: list[str]) -> str:

@@ -13,6 +13,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import SNAPSHOT
+from .harmony import together
 from .proof import evidence
 from .tables.frameworks import keras_needs, packages_with_keras_needs
 from .tables.packages import broken_bounds, keras_known_to_work, keras_pin
@@ -89,7 +90,7 @@ def _against_tensorflow(case: Case, text: str, have: str | None, keras: Package 
         effect="tf.keras is Keras 3 then: it works, but code and saved models written for Keras 2 may not"
         if works
         else (bounds[0].symptom if bounds else "the import fails, or keras and tf.keras are two different libraries"),
-        fix=reqs.install(case, f"keras{wanted}", package=keras),
+        fix=reqs.install(case, *together(case, "keras", wanted), package=keras),
         verify=CHECK,
         evidence=evidence(case, keras or "software.keras.version", "software.tensorflow.version"),
         likely=0.85,
