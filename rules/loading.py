@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,6 +15,7 @@ from . import requirements as reqs
 from .builds import TensorFlowBuild, tensorflow_facts
 from .tables import libraries as table
 from .tables.frameworks import search_fault
+from .tables.messages import said
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import major, numbers
 
@@ -30,7 +32,8 @@ class Opened(msgspec.Struct, frozen=True):
 
     ``name``: what is opened on this system. ``usable``: copies that the loader takes, in its order; ``unusable``: those
     of the right name that it does not find or cannot load; ``others``: copies of the same library under another name,
-    that is of another version. Each with its place in the snapshot's list.
+    that is of another version. Each with its place in the snapshot's list. ``heard``: the list is not complete, and
+    the log says that TensorFlow opened it.
     """
 
     want: table.Library
@@ -38,11 +41,12 @@ class Opened(msgspec.Struct, frozen=True):
     usable: Found = ()
     unusable: Found = ()
     others: Found = ()
+    heard: bool = False
 
     @property
     def missing(self) -> bool:
         """No copy of the right name is there at all."""
-        return not self.usable and not self.unusable
+        return not self.usable and not self.unusable and not self.heard
 
     @property
     def soname(self) -> str:
@@ -120,7 +124,8 @@ class State(msgspec.Struct, frozen=True):
     @property
     def half_differs(self) -> tuple[Opened, ...]:
         """The right runtime, but other libraries of the toolkit only under another name (cuSOLVER 11 for 10)."""
-        if self.version_differs or any(lib.missing for lib in self.required if lib.want.library == "cudart"):
+        runtime = [lib for lib in self.required if lib.want.library == "cudart"]
+        if self.version_differs or any(not lib.usable and not lib.unusable for lib in runtime):
             return ()
         return tuple(lib for lib in self.toolkit_libraries if lib.missing and lib.others)
 
@@ -131,7 +136,7 @@ class State(msgspec.Struct, frozen=True):
 
     def _foreign(self, lib: Opened) -> bool:
         """Whether all copies came with another framework's wheels, not with the wheel that this build would have."""
-        own = lib.want.wheel in self.own_wheels or lib.want.library == "cudnn"
+        own = lib.heard or lib.want.wheel in self.own_wheels or lib.want.library == "cudnn"
         wheels = all(known(copy.origin) == "wheel" for _, copy in (*lib.usable, *lib.unusable))
         return self.foreign_wheels and wheels and not own
 
@@ -169,15 +174,17 @@ def cuda_state(case: Case) -> State:
     if not rows:
         raise Unknown("software.tensorflow.cuda_version", f"the tables do not know the libraries of CUDA {cuda}")
     libraries = known(case.software.cuda.libraries)
+    complete = libraries is not None and not case.is_partial(LIBRARIES)
+    heard = frozenset[str]() if complete else opened_in_log(case)
     toolkits = _toolkits(case)
     return State(
         build=build,
         cuda=cuda,
         cudnn=cudnn,
-        opened=tuple(_opened(case, row, libraries or ()) for row in rows),
+        opened=tuple(_opened(case, row, libraries or (), heard) for row in rows),
         toolkits=toolkits,
         listed=libraries is not None,
-        complete=libraries is not None and not case.is_partial(LIBRARIES),
+        complete=complete,
         foreign_wheels=case.package("torch", "jax") is not None,
         runtime_wheel=_runtime_package(case, rows),
         own_wheels=frozenset(row.wheel for row in rows if row.wheel and case.package(row.wheel)),
@@ -208,7 +215,20 @@ def _runtime_package(case: Case, rows: tuple[table.Library, ...]) -> bool:
     return version is not None and toolkit_fits(version, want)
 
 
-def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> Opened:
+def opened_in_log(case: Case) -> frozenset[str]:
+    """The libraries, in lower case, that TensorFlow opened as the log says, and that no line names as missing."""
+    return case.once("libraries opened in the log", lambda: _opened_in_log(known(case.snapshot.log) or ()))
+
+
+def _opened_in_log(log: Sequence[str]) -> frozenset[str]:
+    by_row: dict[str, set[str]] = {}
+    for line in log:
+        if (text := said(line)) is not None and (name := text.groups.get("lib")):
+            by_row.setdefault(text.row.id, set()).add(name.lower())
+    return frozenset(by_row.get("dso-opened", set()) - by_row.get("library-missing", set()))
+
+
+def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...], heard: frozenset[str]) -> Opened:
     usable: list[tuple[int, Library]] = []
     unusable: list[tuple[int, Library]] = []
     others: list[tuple[int, Library]] = []
@@ -223,7 +243,8 @@ def _opened(case: Case, row: table.Library, libraries: tuple[Library, ...]) -> O
             (unusable if bad else usable).append((index, library))
         elif _library_of(library.soname) == row.library:
             others.append((index, library))
-    return Opened(row, name, tuple(usable), tuple(unusable), tuple(others))
+    told = bool(heard & fitting)  # what TensorFlow opened can be loaded, wherever other copies lie
+    return Opened(row, name, tuple(usable), () if told else tuple(unusable), tuple(others), told)
 
 
 def wheels_unseen(case: Case, state: State) -> str | None:

@@ -320,3 +320,33 @@ def test_evidence_names_the_facts() -> None:
     assert facts["software.tensorflow.cuda_version"] == "12.2"
     assert any(fact.startswith("software.cuda.libraries.") for fact in facts)
     assert all((finding.effect, finding.verify, finding.thing))
+
+
+class TestOpenedInTheLog:
+    """What TensorFlow itself says that it opened, beside a list that is known to be incomplete."""
+
+    OPENED = "I tensorflow/stream_executor/platform/default/dso_loader.cc:42] Successfully opened dynamic library {}"
+
+    def test_a_runtime_that_was_opened_is_of_the_right_version(self) -> None:
+        """Another toolkit is named, but the log shows the right runtime: only what the log misses is missing."""
+        lines = [self.OPENED.format("libcudart.so.10.0"), "Could not dlopen library 'libcudnn.so.7'"]
+        software = {"tensorflow": {"version": "1.14.0"}, "cuda": {"toolkits": [{"version": "9.1"}]}}
+        snapshot = {"software": software, "expects": {"gpu": True}}
+        assert [f.code for f in diagnose(snapshot).findings][:1] == ["KD202"]
+        loud = [f.code for f in diagnose({**snapshot, "log": lines}).findings if f.code in FAMILY]
+        assert loud == ["KD201"]
+
+    def test_a_name_that_another_line_misses_was_not_opened_for_good(self) -> None:
+        """Opened once and missing once proves nothing."""
+        name = "libcudart.so.10.0"
+        lines = [self.OPENED.format(name), f"Could not dlopen library '{name}'"]
+        software = {"tensorflow": {"version": "1.14.0"}, "cuda": {"toolkits": [{"version": "9.1"}]}}
+        found = diagnose({"software": software, "expects": {"gpu": True}, "log": lines}).findings
+        assert [f.code for f in found][:1] == ["KD202"]
+
+    def test_a_complete_list_outweighs_a_log_of_another_day(self) -> None:
+        """Everything was looked at, and the library is gone."""
+        snapshot = without(wheels("2.17.1"), "libcufft.so.11")
+        line = self.OPENED.format("libcufft.so.11")
+        assert outcome("KD201", snapshot) == "error"
+        assert outcome("KD201", {**snapshot, "log": [line]}) == "error"
