@@ -13,12 +13,14 @@ PATIENCE = 1.0  # seconds
 class Progress:
     """A bar of bytes that appears after a second: ``with Progress("reading app:1") as tell: tell(4096)``.
 
-    ``total`` in bytes, None where it is not known. Calling it is safe from several threads.
+    ``total`` in bytes, None where it is not known; ``counted``: without, only the time is told. Calling it is safe from
+    several threads.
     """
 
-    def __init__(self, title: str, total: int | None = None, wanted: bool = True) -> None:
+    def __init__(self, title: str, total: int | None = None, wanted: bool = True, *, counted: bool = True) -> None:
         self.title = title
         self.total = total
+        self.counted = counted
         self.wanted = wanted and sys.stderr.isatty()
         self._done = 0
         self._lock = threading.Lock()
@@ -53,7 +55,8 @@ class Progress:
         from rich.progress import Progress as Bar  # noqa: PLC0415
 
         columns: tuple[Any, ...] = (TextColumn("{task.description}", markup=False), BarColumn())
-        with Bar(*columns, DownloadColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        columns += (DownloadColumn(),) if self.counted else ()
+        with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(self.title, total=self.total)
             while not self._over.wait(0.2):
                 bar.update(task, completed=self._done)

@@ -100,15 +100,15 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
 
 
 def _look(target: Target, request: Request, offline: bool, *, with_machine: bool) -> Look:
+    options = request.inside or Inside()
     if target.kind == "snapshot":
         return Look(load_snapshot(Path(target.name)))
     if target.kind in ("host", "python"):
         python = target.name or None
         found = look(request.folder, python=python, machine=with_machine, offline=offline)
-        return _tried(found) if request.try_tensorflow else found
+        return _tried(found, progress=options.progress) if request.try_tensorflow else found
     from doctor.targets.inside import look_inside  # noqa: PLC0415 -- only where an image or container is named
 
-    options = request.inside or Inside()
     return look_inside(target, msgspec.structs.replace(options, offline=offline, machine=with_machine))
 
 
@@ -156,14 +156,17 @@ def with_project(snapshot: Snapshot, section: dict[str, Any]) -> Snapshot:
     return msgspec.structs.replace(snapshot, project=read.project, software=software)
 
 
-def _tried(found: Look) -> Look:
+def _tried(found: Look, *, progress: bool) -> Look:
     """The same look with what TensorFlow itself says under ``software.tensorflow.observed``."""
-    from doctor.targets.attempt import observe  # noqa: PLC0415 -- only with --try
+    from doctor.progress import Progress  # noqa: PLC0415 -- only with --try
+    from doctor.targets.attempt import observe  # noqa: PLC0415
 
     if found.choice is None or found.choice.chosen is None:
         return found
     software = found.snapshot.software
-    tensorflow = msgspec.structs.replace(software.tensorflow, observed=observe(found.choice.chosen, os.environ))
+    with Progress("importing TensorFlow", wanted=progress, counted=False):
+        observed = observe(found.choice.chosen, os.environ)
+    tensorflow = msgspec.structs.replace(software.tensorflow, observed=observed)
     software = msgspec.structs.replace(software, tensorflow=tensorflow)
     return Look(msgspec.structs.replace(found.snapshot, software=software), found.choice, found.gaps, found.remarks)
 

@@ -126,7 +126,7 @@ def _by_content(name: Path, text: str) -> str | None:
 
 
 def _is_other_language(text: str) -> bool:
-    """Whether lines begin with what is no instruction: ``from tensorflow import keras`` is none. A template's ``{`` may."""
+    """Whether a line begins with what is no instruction: a program's ``import``, prose; a template's ``{`` may."""
     problems = (why for _, why in dockerfile_lines.read(text).problems)
     return any(why.startswith("unknown instruction") and "{" not in why for why in problems)
 
