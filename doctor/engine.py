@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from doctor.case import CanaryRun, Case, Comparison
+from doctor.helping import would_help
 from doctor.model.facts import NOT_KNOWN, Inapplicable, Unknown
 from doctor.model.report import Finding, NotApplied, Passed, Severity, Skip
 from doctor.rule import Rule
@@ -71,11 +72,12 @@ def _name(case: Case | Comparison | CanaryRun) -> str:
 def _run(rule: Rule, case: Case | Comparison | CanaryRun, outcome: Outcome, subject: str, machine: str | None) -> None:
     found: list[Finding] = []
     reason: str | None = None
+    helps = rule.would_help
     try:
         for finding in rule.check(case):
             found.append(finding)  # kept, should the rule be skipped later on
     except Unknown as unknown:
-        reason = str(unknown)
+        reason, helps = str(unknown), would_help(unknown, helps) if isinstance(case, Case) else helps
     except Inapplicable as why:
         if not found:
             outcome.inapplicable.append(NotApplied(rule.code, subject, machine, str(why)))
@@ -86,7 +88,7 @@ def _run(rule: Rule, case: Case | Comparison | CanaryRun, outcome: Outcome, subj
     if found:
         outcome.findings += [_complete(finding, rule, case, subject, machine) for finding in found]
     elif reason is not None:
-        outcome.skipped.append(Skip(rule.code, rule.name, subject, machine, reason, rule.would_help))
+        outcome.skipped.append(Skip(rule.code, rule.name, subject, machine, reason, helps))
     else:
         outcome.passed.append(Passed(rule.code, subject, machine))
 
