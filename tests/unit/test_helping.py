@@ -35,6 +35,8 @@ def test_the_lacking_fact_decides_what_would_help() -> None:
         (Unknown("elsewhere"), None, None),
     ],
 )
-def test_what_was_looked_for_in_vain_is_the_rule_s_to_speak_of(unknown: Unknown, own: str | None, said: str | None) -> None:
+def test_what_was_looked_for_in_vain_is_the_rule_s_to_speak_of(
+    unknown: Unknown, own: str | None, said: str | None
+) -> None:
     """A fact with a reason of its own, a registry's answer, an image: the rule knows better than the place."""
     assert would_help(unknown, own) == said
