@@ -44,8 +44,8 @@ def wanted(
         gpu=gpu,
         capabilities=capabilities,
         python=python or known(software.python.version),
-        platform=_platform(known(machine.os) or "linux", known(machine.architecture) or "x86_64"),
-        system="windows" if known(machine.os) == "windows" or known(machine.wsl) in (1, 2) else "linux",
+        platform=_platform(machine.system or "linux", known(machine.architecture) or "x86_64"),
+        system="windows" if machine.system == "windows" or known(machine.wsl) in (1, 2) else "linux",
         glibc=libc,
         cpu_flags=known(machine.cpu.flags),
     )

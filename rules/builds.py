@@ -123,7 +123,7 @@ def _cuda_build(case: Case, release: Release | None, distribution: str | None, p
     both = case.package("tensorflow") is not None and case.package("tensorflow-gpu") is not None
     if both and known(facts.distribution) is None:
         distribution = None  # which of the two was written last is not told (KD303)
-    system = "linux" if case.in_container else known(case.machine.os)
+    system = "linux" if case.in_container else case.machine.system
     if system == "darwin":
         return False
     if system is None:
@@ -151,7 +151,7 @@ def _platform(case: Case, system: str) -> str:
 
 def _listed_capabilities(case: Case, table: CudaBuild | None, version: Version | None) -> tuple[str, ...] | None:
     """The tables were read from final releases for Linux: other wheels may hold other code."""
-    linux = case.in_container or known(case.machine.os) == "linux"
+    linux = case.in_container or case.machine.system == "linux"
     listed = table is not None and linux and version and not version.is_prerelease
     return table.compute_capabilities if table and listed else None
 

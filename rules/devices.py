@@ -33,7 +33,7 @@ def driver_library_mismatch(case: Case) -> Iterator[Finding]:
     NVML API reference, NVML_ERROR_LIB_RM_VERSION_MISMATCH
     """
     own_driver(case)
-    applies(known(case.machine.os) != "windows", "on Windows both halves are installed as one")
+    applies(case.machine.system != "windows", "on Windows both halves are installed as one")
     need_gpu_case(case)
     driver = case.machine.driver
     error = nvml_error(case)
@@ -117,7 +117,7 @@ def gpu_device_inaccessible(case: Case) -> Iterator[Finding]:
     NVIDIA driver README, chapter "nvidia-modprobe"
     """
     own_driver(case)
-    applies(known(case.machine.os) != "windows", "Windows has no device nodes")
+    applies(case.machine.system != "windows", "Windows has no device nodes")
     need_gpu_case(case)
     if driver_loaded(case) is False:
         raise Inapplicable("no NVIDIA driver is loaded (KD101)")

@@ -79,7 +79,7 @@ def _load_driver(case: Case) -> str:
         return "the driver is installed but not loaded: sudo modprobe nvidia, and read what sudo dmesg says of NVRM"
     if case.in_container:
         return "install the NVIDIA driver on the host, and start the container with --gpus all"
-    if known(case.machine.os) == "windows":
+    if case.machine.system == "windows":
         return "install the NVIDIA driver for Windows from https://www.nvidia.com/drivers and restart"
     return "install the NVIDIA driver and restart (Ubuntu: sudo ubuntu-drivers install && sudo reboot)"
 
@@ -124,8 +124,9 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
     runs = driver_runs(driver, used.cuda, system) if driver else reported_runs(native or "", used.cuda)
     if runs is None:
         raise Unknown(used.fact, f"the tables name no least driver for CUDA {used.cuda}")
+    told = used.fact == _BUILT_FOR or reqs.without_tensorflow(case)
     if runs:
-        if used.fact != _BUILT_FOR and not reqs.without_tensorflow(case):
+        if not told:
             need(case.software.tensorflow.cuda_version)  # the CUDA that is there need not be the one that it opens
         return
     compat = compat_in_use(case)
@@ -137,7 +138,7 @@ def driver_too_old(case: Case) -> Iterator[Finding]:
         f"{f'NVIDIA driver {driver}' if driver else 'the NVIDIA driver'} is too old for CUDA {used.cuda}, {used.by}: "
         f"it needs {least_driver(used.cuda, system)}" + (", or a cuda-compat library in the image" if lifted else ""),
         severity=Severity.WARNING if lifted else None,
-        confidence=Confidence.MEDIUM if lifted else Confidence.HIGH,
+        confidence=Confidence.HIGH if told and not lifted else Confidence.MEDIUM,
         effect=ON_CPU,
         fix=f"{newer}; {LOOK_FOR_COMPAT}" if lifted else newer,
         verify="nvidia-smi --query-gpu=driver_version --format=csv,noheader",

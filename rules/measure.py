@@ -122,7 +122,7 @@ def own_driver(case: Case) -> None:
     """Leave a rule about the Linux (or Windows) driver as inapplicable under WSL, on macOS and on a Jetson."""
     applies("tegra" not in (known(case.machine.kernel) or ""), "a Jetson's driver is part of its system")
     applies(not _under_wsl(case), "WSL uses the driver of Windows (KD105)")
-    applies(known(case.machine.os) != "darwin", "there is no NVIDIA driver for macOS")
+    applies(case.machine.system != "darwin", "there is no NVIDIA driver for macOS")
 
 
 def _under_wsl(case: Case) -> bool:

@@ -107,10 +107,7 @@ def system(case: Case) -> str | None:
     """``linux``, ``windows`` or ``darwin``; an image and what runs in WSL is Linux, whatever the machine."""
     if case.in_container:
         return "linux"
-    name = (known(case.machine.os) or "").lower()
-    if name in _SYSTEMS:
-        return name
-    return {"macos": "darwin", "win32": "windows"}.get(name)
+    return case.machine.system
 
 
 def chip(case: Case) -> str | None:

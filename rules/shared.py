@@ -159,4 +159,4 @@ def need_gpu_case(case: Case) -> None:
 def driver_system(case: Case) -> str:
     """Whose numbers the driver bears: under WSL it is the Windows driver."""
     wsl = known(case.machine.wsl)
-    return "windows" if wsl or known(case.machine.os) == "windows" else "linux"
+    return "windows" if wsl or case.machine.system == "windows" else "linux"

@@ -23,10 +23,11 @@ PYTHON = "software.python.version"
 
 @rule("KD304", "python-unsupported", Severity.ERROR, would_help=SNAPSHOT)
 def python_unsupported(case: Case) -> Iterator[Finding]:
-    """No wheel of the requested TensorFlow exists for this Python on this platform.
+    """No wheel of the requested or installed TensorFlow exists for this Python on this platform.
 
     Wheels are made for some Python versions only: 2.15 for 3.9 to 3.11, 2.16 to 2.19 for 3.9 to 3.12, 2.20 for 3.9 to
-    3.13; for 64-bit CPython only.
+    3.13; for 64-bit CPython only. An installed TensorFlow whose wheels are for other Pythons is a warning: it was left
+    behind by another Python (an upgrade, PYTHONPATH), or somebody built it for this one.
 
     ## Why is this bad?
     pip says "No matching distribution found" or "from versions: none", and names neither reason nor remedy.
@@ -37,6 +38,7 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
     ## References
     Tags of the wheels on the package index; tensorflow.org/install/pip#system-requirements.
     """
+    yield from _left_behind(case)
     need(case.software.requested)
     rows = wanted_tensorflow(case)
     python = reqs.python_minor(case)
@@ -63,6 +65,34 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
             likely=0.95,
             thing=wanted.name,
         )
+
+
+def _left_behind(case: Case) -> Iterator[Finding]:
+    """An installed release, as the index has it, that has wheels for this platform, and none for this Python."""
+    package, text, python = reqs.tensorflow_package(case), reqs.tensorflow_version(case), reqs.python_minor(case)
+    if package is None or text is None or python is None or known(package.editable):
+        return
+    if reqs.foreign(package) or not tensorflow_facts(case).official or text not in {r.version for r in releases()}:
+        return
+    platforms = reqs.platforms(case)
+    fitting = sorted(pythons_for(package.name, text, platforms), key=numbers) if platforms else []
+    if not fitting or python in fitting or _no_wheel_at_all(case):
+        return
+    others = [r.version for r in releases() if python in pythons_for("tensorflow", r.version, platforms)]
+    fix = f"use Python {fitting[0]} to {fitting[-1]}" if len(fitting) > 1 else f"use Python {fitting[0]}"
+    yield Finding(
+        f"{package.name} {text} is installed, whose wheels are for Python {', '.join(fitting)}, and this is {python}",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        effect="the import fails: what is compiled for another Python does not load, unless it was built for this one",
+        fix=f"{fix}, or install a release for {python}: {reqs.install(case, 'tensorflow==' + others[-1])}"
+        if others
+        else fix,
+        verify='python -c "import tensorflow"',
+        evidence=evidence(case, "software.tensorflow.version", package, PYTHON, "machine.os"),
+        likely=0.65,
+        thing=package.name,
+    )
 
 
 def _no_wheel_at_all(case: Case) -> str | None:

@@ -10,9 +10,12 @@ from typing import Any
 
 import msgspec
 
-from doctor.model.facts import Facts, Maybe, unknown
+from doctor.model.facts import Facts, Maybe, known, unknown
 
 SCHEMA = 1
+_SYSTEMS = {
+    "linux": "linux", "windows": "windows", "win32": "windows", "darwin": "darwin", "macos": "darwin",
+}  # fmt: skip
 
 
 class Distribution(Facts, frozen=True):
@@ -102,6 +105,12 @@ class Machine(Facts, frozen=True):
     device_nodes: Maybe[tuple[DeviceNode, ...]] = unknown("machine.device_nodes")
     nouveau: Maybe[bool] = unknown("machine.nouveau")
     engine: Engine = Engine()
+
+    @property
+    def system(self) -> str | None:
+        """``linux``, ``windows`` or ``darwin``, however ``os`` spells it; None where it is not known, or another."""
+        name = (known(self.os) or "").lower()
+        return _SYSTEMS.get(name)
 
 
 class Libc(Facts, frozen=True):

@@ -33,6 +33,12 @@ class TestDriverMissing:
         assert outcome("KD101", found) == "error"
         assert "TU104" in message("KD101", found)
 
+    @pytest.mark.parametrize("os", ["darwin", "macos", "macOS"])
+    def test_there_is_no_driver_for_macos_however_it_is_spelled(self, os: str) -> None:
+        """Names of systems are open strings: a snapshot from elsewhere may say macos."""
+        mac = change(host(), {**NO_DRIVER, "machine.os": os, "machine.gpus": [], "expects.gpu": True})
+        assert reason("KD101", mac) == "there is no NVIDIA driver for macOS"
+
     def test_a_loaded_driver_passes(self) -> None:
         """A loaded driver is all that it asks."""
         assert outcome("KD101", host()) == "passed"

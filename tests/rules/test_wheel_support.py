@@ -74,9 +74,42 @@ class TestPython:
     def test_what_is_installed_needs_no_wheel(self) -> None:
         """An installed TensorFlow that meets the request has found its way here."""
         snapshot = change(
-            asked("tensorflow==2.15.1", python="3.12.4"), {"software.packages": packages("tensorflow 2.15.1")}
+            asked("tensorflow==2.15.1", python="3.11.4"), {"software.packages": packages("tensorflow 2.15.1")}
         )
         assert reason("KD304", snapshot) == "the requested TensorFlow is installed"
+
+    def test_an_installed_wheel_for_other_pythons_is_a_warning(self) -> None:
+        """It was left behind by another Python, or somebody built it: no wheel of the index is for this one."""
+        installed = {"software.packages": packages("tensorflow 2.15.1")}
+        snapshot = change(asked(python="3.12.4"), installed)
+        assert outcome("KD304", snapshot) == "warning"
+        assert message("KD304", snapshot) == (
+            "tensorflow 2.15.1 is installed, whose wheels are for Python 3.9, 3.10, 3.11, and this is 3.12"
+        )
+        assert fix("KD304", snapshot) == (
+            "use Python 3.9 to 3.11, or install a release for 3.12: pip install 'tensorflow==2.21.0'"
+        )
+        assert outcome("KD304", change(asked(python="3.11.4"), installed)) == "inapplicable"
+
+    @pytest.mark.parametrize(
+        "package",
+        [
+            {"name": "tensorflow", "version": "2.15.1", "installer": "conda", "build": "cpu_py312h4655687_0"},
+            {"name": "tensorflow", "version": "2.15.1", "installer": "system"},
+            {"name": "tensorflow", "version": "2.15.1", "installer": "pip", "editable": True},
+            {"name": "tensorflow", "version": "2.15.1+nv24.3", "installer": "pip"},
+            {"name": "tf-nightly", "version": "2.15.0.dev20231001", "installer": "pip"},
+        ],
+    )
+    def test_a_build_of_somebody_else_is_for_whatever_python_they_chose(self, package: dict[str, Any]) -> None:
+        """The index's wheels say nothing of conda's, a system's or one's own builds."""
+        assert outcome("KD304", change(asked(python="3.12.4"), {"software.packages": [package]})) == "inapplicable"
+
+    def test_other_gpu_code_than_the_wheels_is_somebody_s_build(self) -> None:
+        """A build for other architectures was made from source."""
+        own = {"version": "2.15.1", "distribution": "tensorflow", "compute_capabilities": ["sm_89"]}
+        snapshot = change(asked(python="3.12.4"), {"software.packages": packages("tensorflow 2.15.1")})
+        assert outcome("KD304", change(snapshot, {"software.tensorflow": own})) == "inapplicable"
 
     def test_unknown_facts(self) -> None:
         """Without a request, or without a Python version, there is nothing to judge."""

@@ -6,6 +6,7 @@ import pytest
 
 from doctor.errors import UsageError
 from doctor.model.snapshot import Snapshot
+from doctor.model.wire import decode_snapshot
 from doctor.suggest import suggest, text, wanted
 from tests.support import diagnose
 
@@ -145,3 +146,18 @@ def test_a_gpu_that_is_newer_than_every_release_gets_a_way_out() -> None:
         "570.1", "RTX 5090"
     )
     assert "no wheel on the package index" not in ask("390.157", "9.0")
+
+
+@pytest.mark.parametrize(
+    ("os", "architecture", "platform"),
+    [
+        ("Linux", "amd64", "linux_x86_64"),
+        ("macos", "arm64", "macos_arm64"),
+        ("Darwin", "x86_64", "macos_x86_64"),
+        ("Windows", "AMD64", "windows_amd64"),
+    ],
+)
+def test_the_system_is_known_however_it_is_spelled(os: str, architecture: str, platform: str) -> None:
+    """A machine's snapshot may come from elsewhere: releases for another system are none."""
+    machine = decode_snapshot({"schema": 1, "machine": {"os": os, "architecture": architecture}})
+    assert wanted(machine, driver=None, gpus=(), python=None).platform == platform
