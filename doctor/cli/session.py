@@ -26,6 +26,8 @@ from doctor.report import render
 from doctor.report.context import WIDTH, Anchors, Area, for_settings
 from doctor.report.head import areas
 from doctor.report.place import anchors
+from doctor.report.sanitize import line
+from doctor.report.totals import gate_line
 from doctor.settings import Settings, load_settings
 from doctor.suppression import Suppression
 
@@ -184,6 +186,7 @@ class Session:
         keep(self.settings, write)
 
     def _write(self, report: Report, head: Sequence[Area], places: Anchors) -> None:
+        written = []
         for item in self.settings.format:
             name, _, file = item.partition("=")
             target = file or (self.settings.output if len(self.settings.format) == 1 else None)
@@ -197,11 +200,14 @@ class Session:
             )
             if target:
                 context = msgspec.structs.replace(context, color=False, unicode=True, width=WIDTH)
-            text = render(name, report, context)
-            if target:
-                write_atomically(Path(target), text.encode())
+                write_atomically(Path(target), render(name, report, context).encode())
+                written.append(target)
             else:
-                emit(text)
+                emit(render(name, report, context))
+        if len(written) == len(self.settings.format) and not self.settings.quiet:
+            # whoever reads the job's log sees no report: it should not end without a word
+            said = f"{gate_line(report, context)}; written: {', '.join(map(str, written))}"
+            print(f"kdoctor: {line(said, 1000)}", file=sys.stderr)  # noqa: T201
 
 
 def emit(text: str) -> None:

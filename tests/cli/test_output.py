@@ -52,6 +52,17 @@ def check(node: Path, *arguments: str, stdout: int | IO[str] = subprocess.PIPE) 
     )
 
 
+def test_a_run_whose_reports_go_to_files_says_how_it_ended(node: Path) -> None:
+    """A job that fails does not end without a word: the gate's line and the files, on stderr; not under --quiet."""
+    words = ("--format", "json=r.json", "--format", "junit=r.xml")
+    run = check(node, *words)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("kdoctor: Gate failed: 1 finding at or above error")
+    assert run.stderr.endswith("; written: r.json, r.xml\n")
+    assert check(node, *words, "--quiet").stderr == ""
+    assert check(node, *words, "--format", "concise").stderr == ""
+
+
 @needs_full
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_full_disk_is_one_clear_line(name: str, node: Path) -> None:
