@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from doctor.case import Case, Comparison
-from doctor.model.facts import known, need
+from doctor.model.facts import applies, known, need
 from doctor.model.report import KNOWN_CHANGE, Confidence, Evidence
 from doctor.rule import Finding, Severity, rule
 
@@ -23,6 +23,7 @@ _ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 _MEASURED_SINCE = (2, 4)
 _VECTOR = re.compile(r"^(avx|avx2|fma|avx512\w*|avx_vnni|amx_\w+|sse4_2|asimd\w*|sve\w*)$")
 Versions = tuple[str | None, str | None]
+_NOTHING_COMPUTES = "neither side has TensorFlow or Keras"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
@@ -51,6 +52,7 @@ def numerics_hardware(pair: Comparison) -> Iterator[Finding]:
     NVIDIA framework-reproducibility; TensorFlow, `core/util/port.cc` (oneDNN) and tf.config.experimental
     (enable_tensor_float_32_execution).
     """
+    applies(not _without_tensorflow(pair), _NOTHING_COMPUTES)
     found = [f for f in (_gpus(pair), _tf32(pair), _onednn_hardware(pair), _cpu(pair)) if f is not None]
     yield from found
     if not found and known(pair.a.machine.gpus) is None and known(pair.a.machine.cpu.flags) is None:
@@ -239,6 +241,7 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
     Keras and TensorFlow sources and release notes; seeded training runs of TensorFlow 2.4 to 2.21.
     tensorflow.org/guide/versions, what is not covered: random numbers, numerical details.
     """
+    applies(not _without_tensorflow(pair), _NOTHING_COMPUTES)
     texts = reqs.tensorflow_version(pair.a), reqs.tensorflow_version(pair.b)
     keras = effective_keras(pair.a), effective_keras(pair.b)
     found = _crossed(pair, texts, keras)
@@ -251,6 +254,15 @@ def numerics_version(pair: Comparison) -> Iterator[Finding]:
     for case, text, own in zip((pair.a, pair.b), texts, keras, strict=True):
         if not found and text is None and own is None:
             need(case.software.tensorflow.version)
+
+
+def _without_tensorflow(pair: Comparison) -> bool:
+    """Whether neither side has TensorFlow or Keras: nothing that these rules know computes there."""
+    return all(
+        known(section.present) is False
+        for case in (pair.a, pair.b)
+        for section in (case.software.tensorflow, case.software.keras)
+    )
 
 
 def _unmeasured(texts: Versions) -> bool:

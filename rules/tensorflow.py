@@ -166,6 +166,7 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
     names = [canonicalize_name(n) for n in told] if told is not None else [packages[i].name for i in owners]
     if len(set(names)) < 2:
         case.complete(PACKAGES)
+        applies(bool(names) or reqs.tensorflow_package(case) is not None, "TensorFlow is not installed")
         return
     if told is None and (shell := _maybe_a_shell(packages, owners)) is not None:
         raise Unknown(f"{PACKAGES}.{shell}.version")

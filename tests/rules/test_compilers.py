@@ -72,6 +72,12 @@ class TestPtxas:
         """Known to miscompile up to 11.0, none at all, not looked for."""
         assert outcome("KD210", change(wheels(), {"software.cuda.ptxas_version": version})) == expected
 
+    def test_without_a_gpu(self) -> None:
+        """XLA starts it for GPUs alone."""
+        assert (
+            outcome("KD210", cpu_only(change(wheels(), {"software.cuda.ptxas_version": "9.1.121"}))) == "inapplicable"
+        )
+
     def test_an_old_compiler_is_right_from_11_1_on(self) -> None:
         """11.8 on a Pascal GPU is fine, 9.1 is not."""
         assert outcome("KD210", with_gpu("Tesla P100", "6.0", ptxas="11.8.89")) == "passed"

@@ -55,6 +55,14 @@ def test_an_environment_does_not_differ_from_itself(code: str, snapshot: dict[st
     assert compute_pair(code, snapshot, snapshot).passed
 
 
+@pytest.mark.parametrize("code", ["KD704", "KD705"])
+def test_without_tensorflow_and_keras_nothing_computes(code: str) -> None:
+    """Neither applies to two environments that are known to hold neither; one that holds Keras is enough."""
+    neither = {"software": {"tensorflow": {"present": False}, "keras": {"present": False}}}
+    assert compute_pair(code, neither, neither).inapplicable
+    assert not compute_pair(code, neither, plain()).inapplicable
+
+
 class TestHardware:
     @pytest.mark.parametrize(
         ("a", "b", "expected"),

@@ -129,6 +129,12 @@ class TestWindows:
 
 
 class TestOverlap:
+    def test_without_tensorflow(self) -> None:
+        """Where a complete list holds none, there is nothing that could overlap; an incomplete one proves nothing."""
+        bare = {"software": {"packages": [{"name": "six", "version": "1.17.0"}]}}
+        assert outcome("KD303", bare) == "inapplicable"
+        assert outcome("KD303", {**bare, "partial": ["software.packages"]}) == "skipped"
+
     @pytest.mark.parametrize("other", ["tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "tensorflow-rocm"])
     def test_two_owners(self, other: str) -> None:
         """Two distributions that install the folder `tensorflow`."""
