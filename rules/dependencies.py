@@ -17,8 +17,17 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .harmony import together, unmet
+from .neighbours import absent, compiled_for_numpy_1, needs_numpy_1
 from .proof import evidence
-from .tables.packages import addon_fits, addon_names, addon_rows, broken_bounds, tensorflow_for_addon
+from .tables.packages import (
+    SeenWorking,
+    addon_fits,
+    addon_names,
+    addon_rows,
+    broken_bounds,
+    seen_working,
+    tensorflow_for_addon,
+)
 from .tables.tensorflow import tensorflow_release
 from .tables.versions import admits, allows
 
@@ -51,6 +60,7 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
     """The finding on a package outside what TensorFlow declares, or is known to work with."""
     found = _installed(case, name)
     if found is None:
+        yield from absent(case, name, shown, "the import of TensorFlow fails")
         return
     package, have = found
     text = reqs.tensorflow_version(case) or ""
@@ -64,12 +74,15 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
     tensorflow = reqs.tensorflow_package(case)
     foreign = reqs.foreign(tensorflow)
     limit = reqs.bounds_of(wanted if unmet else works)
+    seen = seen_working(text, name, have) if not broken else None
     yield Finding(
-        f"{shown} {have} does not work with TensorFlow {text}, which needs {limit}"
+        f"{shown} {have} is outside what TensorFlow {text} declares, {limit}"
+        if seen is not None
+        else f"{shown} {have} does not work with TensorFlow {text}, which needs {limit}"
         + ("" if unmet else " though it does not say so"),
-        severity=Severity.WARNING if foreign else None,
+        severity=Severity.WARNING if foreign or seen is not None else None,
         confidence=_confidence(foreign, unmet or any(row.fatal for row in broken)),
-        effect=f"{broken[0].symptom}" if broken else removed,
+        effect=_seen_effect(seen) if seen is not None else f"{broken[0].symptom}" if broken else removed,
         fix=reqs.install(case, *together(case, name, reqs.joined(wanted, works)), package=package),
         verify=IMPORT,
         evidence=evidence(
@@ -81,6 +94,10 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         thing=name,
         change=Change("bound", name, reqs.joined(wanted, works), f"what TensorFlow {text} works with", mends=False),
     )
+
+
+def _seen_effect(seen: SeenWorking) -> str:
+    return "training was seen to work with it, untested by TensorFlow" + (f"; {seen.but}" if seen.but else "")
 
 
 def _confidence(foreign: bool, sure: bool) -> Confidence:
@@ -96,7 +113,8 @@ def numpy_incompatible(case: Case) -> Iterator[Finding]:
 
     TensorFlow up to 2.17 is compiled against NumPy 1 and cannot be imported with NumPy 2; many of these releases
     declare no upper bound, so pip installs NumPy 2 without a word. TensorFlow up to 2.6 uses names that NumPy 1.24
-    removed.
+    removed. The same holds for what TensorFlow imports, or stands beside it: earlier wheels of h5py, pandas, OpenCV and
+    others were compiled against NumPy 1.
 
     ## Why is this bad?
     The import fails ("_ARRAY_API not found", "module 'numpy' has no attribute 'object'"), or crashes later.
@@ -107,7 +125,8 @@ def numpy_incompatible(case: Case) -> Iterator[Finding]:
     ## References
     METADATA of the wheels; NumPy 2.0 migration guide; tensorflow/tensorflow issue 62832.
     """
-    yield from _incompatible(case, "numpy", "NumPy", "the import of TensorFlow fails or warns")
+    own = tuple(_incompatible(case, "numpy", "NumPy", "the import of TensorFlow fails or warns"))
+    yield from own or compiled_for_numpy_1(case)
 
 
 @rule("KD306", "protobuf-incompatible", Severity.ERROR, would_help=SNAPSHOT)
@@ -232,7 +251,7 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
         for requirement in _declared(case, owner):
             name = canonicalize_name(requirement.name)
             target = installed.get(name)
-            if _said_elsewhere(case, owner, name):
+            if _said_elsewhere(case, owner, name) or (name == "numpy" and needs_numpy_1(case, owner)):
                 continue
             if target is None:
                 told = known(owner.requires) is not None and known(owner.installer) != "conda"

@@ -14,6 +14,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .harmony import together
+from .neighbours import absent
 from .proof import evidence
 from .tables.frameworks import keras_needs, packages_with_keras_needs
 from .tables.packages import broken_bounds, keras_known_to_work, keras_pin
@@ -64,6 +65,8 @@ def keras_incompatible(case: Case) -> Iterator[Finding]:
     if not found and have is None:
         need(case.software.packages)
         case.complete(PACKAGES)
+        if known(case.software.keras.present) is not True and not (legacy and known(case.software.keras.legacy)):
+            yield from absent(case, "keras", "Keras", "every use of tf.keras fails")
 
 
 def _effective(case: Case) -> str | None:

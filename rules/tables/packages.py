@@ -25,6 +25,29 @@ class Bound(Row, frozen=True, kw_only=True):
     fatal: bool
 
 
+class SeenWorking(Row, frozen=True, kw_only=True):
+    """Versions of a package that were seen to work with TensorFlow releases whose metadata excludes them.
+
+    `but`: the part that fails all the same.
+    """
+
+    tensorflow: str
+    package: str
+    versions: str
+    but: str = ""
+
+
+class NumpyBuild(Row, frozen=True, kw_only=True):
+    """The first release of a package whose wheels load under NumPy 2; earlier ones were compiled against NumPy 1.
+
+    `fatal`: TensorFlow or its Keras imports the package, and fails with it.
+    """
+
+    package: str
+    since: str
+    fatal: bool
+
+
 class Distribution(Row, frozen=True, kw_only=True):
     """A distribution that owns the `tensorflow` folder, or stands in for one that does.
 
@@ -113,6 +136,8 @@ class Unresolvable(Row, frozen=True, kw_only=True):
 
 class _Bounds(Table, frozen=True, kw_only=True):
     bounds: tuple[Bound, ...]
+    works: tuple[SeenWorking, ...]
+    numpy_builds: tuple[NumpyBuild, ...]
 
 
 class _Distributions(Table, frozen=True, kw_only=True):
@@ -149,6 +174,20 @@ def broken_bounds(tensorflow: str, package: str, installed: str) -> tuple[Bound,
     """Those of the undeclared bounds that an installed version breaks."""
     known = version(installed) is not None
     return tuple(row for row in bounds(tensorflow, package) if known and not admits(row.works, installed))
+
+
+def seen_working(tensorflow: str, package: str, installed: str) -> SeenWorking | None:
+    """The row that says that an installed version was seen to work although the metadata excludes it."""
+    release = tensorflow_release(tensorflow)
+    exact = release.version if release else tensorflow
+    rows = (row for row in load(_Bounds, "bounds").works if row.package == package)
+    return next((row for row in rows if within(row.tensorflow, exact) and within(row.versions, installed)), None)
+
+
+@functools.cache
+def numpy_builds() -> dict[str, NumpyBuild]:
+    """For packages that are compiled against NumPy: the first release that loads under NumPy 2."""
+    return {row.package: row for row in load(_Bounds, "bounds").numpy_builds}
 
 
 def distributions() -> tuple[Distribution, ...]:
