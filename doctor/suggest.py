@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 from typing import Any
 
 from doctor import catalogue
+from doctor.case import Case
 from doctor.errors import UsageError
-from doctor.model.facts import known
+from doctor.model.facts import Unknown, known
 from doctor.model.snapshot import Snapshot
 
 PACKAGES = ("tensorflow", "tensorflow-cpu")
@@ -31,24 +33,47 @@ def wanted(
         raise UsageError(f"--driver {driver!r}: not a driver's version, such as --driver 535.104.05")
     if python is not None and not _PYTHON.fullmatch(python):
         raise UsageError(f"--python {python!r}: not a version, such as --python 3.11")
-    machine, software = snapshot.machine, snapshot.software
-    capabilities: tuple[str, ...] = ()
+    case, machine = Case(snapshot), snapshot.machine
+    gpu, capabilities = False, ()
     if package != "tensorflow-cpu":
-        seen = [known(gpu.compute_capability) for gpu in known(machine.gpus) or ()]
-        capabilities = tuple(dict.fromkeys(_capability(gpu) for gpu in gpus)) or tuple(c for c in seen if c)
-    gpu = bool(capabilities) or (driver is not None and package != "tensorflow-cpu")
-    libc = known(software.libc.version) if known(software.libc.name) == "glibc" else None
+        there, seen = _gpus_there(case)
+        capabilities = tuple(dict.fromkeys(_capability(name) for name in gpus)) or seen
+        gpu = there or bool(capabilities) or driver is not None
+    libc, glibc = _c_library(case)
     return _module().Wanted(
-        driver=driver or known(machine.driver.version),
+        driver=driver or _module("compat").driver_version(case),
         driver_cuda=None if driver else known(machine.driver.cuda_version),
         gpu=gpu,
         capabilities=capabilities,
-        python=python or known(software.python.version),
-        platform=_platform(machine.system or "linux", known(machine.architecture) or "x86_64"),
-        system="windows" if machine.system == "windows" or known(machine.wsl) in (1, 2) else "linux",
-        glibc=libc,
+        python=python or known(snapshot.software.python.version),
+        odd_python=None if python else _module("wheel_support").unsupported_python(case),
+        platform=(_module("requirements").platforms(case) or ("linux_x86_64",))[0],
+        system=_module("shared").driver_system(case),
+        libc=libc,
+        glibc=glibc,
         cpu_flags=known(machine.cpu.flags),
     )
+
+
+def _gpus_there(case: Case) -> tuple[bool, tuple[str, ...]]:
+    """Whether the machine has an NVIDIA GPU that is meant to be used, and the compute capabilities that are known.
+
+    A GPU without a driver counts: the devices on the bus tell it, and what is suggested needs a driver.
+    """
+    if known(case.snapshot.expects.gpu) is False or not _module("shared").nvidia_hardware(case):
+        return False, ()
+    with contextlib.suppress(Unknown):
+        seen = _module("measure").gpus_seen(case)
+        return True, tuple(dict.fromkeys(gpu.capability for gpu in seen if gpu.capability))
+    return True, ()
+
+
+def _c_library(case: Case) -> tuple[str | None, str | None]:
+    """The name of the C library, and the version where it is glibc; None where it is not known."""
+    with contextlib.suppress(Unknown):
+        version = _module("wheel_support").c_library(case)[0]
+        return ("glibc", version) if version else (known(case.software.libc.name) or "musl", None)
+    return None, None
 
 
 def suggest(asked: Any) -> tuple[Any, ...]:
@@ -93,7 +118,12 @@ def _other_python(asked: Any, fits: tuple[Any, ...], good: list[Any]) -> tuple[s
     for fit in fits:
         if good and fit is good[0]:
             return None
-        if asked.python and len(fit.against) == 1 and fit.against[0].startswith("no wheel for Python"):
+        if (
+            (asked.python or asked.odd_python)
+            and len(fit.against) == 1
+            and fit.pythons
+            and fit.against[0].startswith(_module().NO_WHEEL_FOR)
+        ):
             return fit.pythons[-1], fit
     return None
 
@@ -106,13 +136,6 @@ def _capability(word: str) -> str:
     if not isinstance(found, str):
         raise UsageError(f"--gpu {word!r}: not known by that name; give its compute capability, such as --gpu 8.6")
     return found
-
-
-def _platform(system: str, architecture: str) -> str:
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture.lower(), architecture.lower())
-    if system == "darwin":
-        return "macos_arm64" if machine == "aarch64" else "macos_x86_64"
-    return "windows_amd64" if system == "windows" else f"linux_{machine}"
 
 
 def _module(name: str = "suggestion") -> Any:

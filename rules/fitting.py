@@ -18,6 +18,7 @@ from .tables.versions import major, numbers
 __all__ = [
     "CHECK_GPUS",
     "Code",
+    "cuda_beside",
     "driver_runs",
     "install",
     "installable_pythons",
@@ -126,6 +127,12 @@ def requirement_of(release: Release) -> str:
     return f"tensorflow{'[and-cuda]' if 'and-cuda' in release.extras else ''}=={release.version}"
 
 
+def cuda_beside(release: Release) -> str:
+    """The CUDA and cuDNN that a release without an extra of its own needs from elsewhere, in words."""
+    compiled, cudnn = release.cuda.cudnn_compiled, release.cuda.cudnn
+    return f"CUDA {release.cuda.version} and cuDNN {f'{compiled} or a later {cudnn}.x' if compiled else cudnn}"
+
+
 def install(case: Case, release: Release, *conditions: str) -> str:
     """The command that installs a release with its CUDA, behind what has to hold for it, if anything has to."""
     before = [*conditions, *_conditions(case, release)]
@@ -141,7 +148,7 @@ def mentioned(case: Case, release: Release) -> str:
 def _conditions(case: Case, release: Release) -> list[str]:
     found = []
     if "and-cuda" not in release.extras:
-        found.append(f"with CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
+        found.append(f"with {cuda_beside(release)} installed beside it")
     pythons, python = installable_pythons(release), reqs.python_minor(case)
     if len(pythons) < len(release.python.get("linux_x86_64", ())) and python not in pythons:
         found.append(f"on Python {' or '.join(pythons)}")

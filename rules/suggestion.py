@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .fitting import Code, driver_runs, installable_pythons, least_driver, requirement_of, unavailable_pin
-from .tables.cuda import cuda_reported_by
-from .tables.gpus import dropped_by_driver
+from .fitting import Code, cuda_beside, driver_runs, installable_pythons, least_driver, requirement_of, unavailable_pin
+from .gpu_code import release_ptx_cuda
+from .tables.cuda import branch_for_cuda, cuda_reported_by
+from .tables.gpus import dropped_by_driver, last_driver_branch
 from .tables.tensorflow import Release, releases
-from .tables.versions import at_least, numbers
+from .tables.versions import at_least, major, numbers
+
+NO_WHEEL_FOR = "no wheel for"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     ``gpu``: whether a GPU is to be used, with ``capabilities`` the compute capabilities that are known. ``driver``: the
     NVIDIA driver, with ``driver_cuda`` the CUDA that it reports. ``platform``: as in the tables (``linux_x86_64``).
+    ``odd_python``: a Python that no wheel was ever made for, in words. ``libc``: the name of the C library, ``glibc``
+    its version where it is that one.
     """
 
     gpu: bool = False
@@ -29,8 +34,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     driver_cuda: str | None = None
     capabilities: tuple[str, ...] = ()
     python: str | None = None
+    odd_python: str | None = None
     platform: str = "linux_x86_64"
     system: str = "linux"
+    libc: str | None = None
     glibc: str | None = None
     cpu_flags: tuple[str, ...] | None = None
 
@@ -80,9 +87,9 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
         elif wanted.python is None and len(usable) < len(pythons):
             but.append(f"its and-cuda extra can be installed on Python {' or '.join(usable)} only")
         if wanted.driver is None:
-            but.append(f"needs an NVIDIA driver, {least_driver(release.cuda.version, wanted.system)} or newer")
+            but.append(f"needs an NVIDIA driver, {_driver_needed(release, wanted)}")
         if "and-cuda" not in release.extras:
-            but.append(f"needs CUDA {release.cuda.version} and cuDNN {release.cuda.cudnn} installed beside it")
+            but.append(f"needs {cuda_beside(release)} installed beside it")
     wanted_release = requirement_of(release) if wanted.gpu else f"{_cpu_name(wanted)}=={release.version}"
     command = f"pip install '{wanted_release}'"
     return Fit(
@@ -90,12 +97,28 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
     )
 
 
+def _driver_needed(release: Release, wanted: Wanted) -> str:
+    """The drivers that run a release on these GPUs: those of its CUDA, of the PTX that it needs, and of the GPUs."""
+    least = least_driver(release.cuda.version, wanted.system)
+    for capability in wanted.capabilities:
+        ptx = release_ptx_cuda(release, capability) if release.gpu_code is not None else None
+        branch = branch_for_cuda(ptx) if ptx else None
+        if branch is not None and branch.branch > (major(least.removeprefix("R")) or 0):
+            least = f"R{branch.branch}"
+    last = [branch for capability in wanted.capabilities if (branch := last_driver_branch(capability)) is not None]
+    return f"{least} or newer" + (f", up to branch R{min(last)}" if last else "")
+
+
 def _software(release: Release, wanted: Wanted, pythons: tuple[str, ...]) -> Iterator[str]:
     if not pythons:
         yield f"no wheel for {wanted.platform}"
+    elif wanted.odd_python is not None:
+        yield f"{NO_WHEEL_FOR} {wanted.odd_python} (it has 64-bit CPython {', '.join(pythons)})"
     elif wanted.python is not None and ".".join(wanted.python.split(".")[:2]) not in pythons:
-        yield f"no wheel for Python {wanted.python} (it has {', '.join(pythons)})"
+        yield f"{NO_WHEEL_FOR} Python {wanted.python} (it has {', '.join(pythons)})"
     glibc = release.min_glibc.get(wanted.platform)
+    if glibc and wanted.libc not in (None, "glibc"):
+        yield f"its wheel needs glibc {glibc}, here is {wanted.libc}"
     if glibc and wanted.glibc and not at_least(wanted.glibc, glibc):
         yield f"its wheel needs glibc {glibc}, here is {wanted.glibc}"
     flags = release.cpu_flags.get(wanted.platform.split("_", 1)[-1], ())

@@ -50,7 +50,7 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
         candidates = candidates_of(wanted)
         if not candidates:
             continue
-        special = _no_wheel_at_all(case)
+        special = unsupported_python(case)
         if special is None and any(python in pythons_for(wanted.name, v, platforms) for v in candidates):
             continue
         newer = _newer_than_tables(python)
@@ -76,7 +76,7 @@ def _left_behind(case: Case) -> Iterator[Finding]:
         return
     platforms = reqs.platforms(case)
     fitting = sorted(pythons_for(package.name, text, platforms), key=numbers) if platforms else []
-    if not fitting or python in fitting or _no_wheel_at_all(case):
+    if not fitting or python in fitting or unsupported_python(case):
         return
     others = [r.version for r in releases() if python in pythons_for("tensorflow", r.version, platforms)]
     fix = f"use Python {fitting[0]} to {fitting[-1]}" if len(fitting) > 1 else f"use Python {fitting[0]}"
@@ -95,7 +95,7 @@ def _left_behind(case: Case) -> Iterator[Finding]:
     )
 
 
-def _no_wheel_at_all(case: Case) -> str | None:
+def unsupported_python(case: Case) -> str | None:
     """A Python for which no TensorFlow wheel was ever made, in words."""
     if known(case.software.python.bits) == 32:
         return "a 32-bit Python"
@@ -163,7 +163,7 @@ def glibc_too_old(case: Case) -> Iterator[Finding]:
         need(case.software.requested)
         applies(not reqs.without_tensorflow(case), "no TensorFlow is installed or requested")
         need(case.software.tensorflow.version)
-    have, fact = _libc(case)
+    have, fact = c_library(case)
     untold = _untold_wheel(case)
     if not untold:
         yield from _installed_needs(case, have, fact)
@@ -194,7 +194,7 @@ def _for_python(case: Case, release: Release, platforms: tuple[str, ...]) -> boo
     return python is None or python in release.python.get(platforms[0], ())
 
 
-def _libc(case: Case) -> tuple[str | None, str]:
+def c_library(case: Case) -> tuple[str | None, str]:
     """The glibc version (None: another C library) and where the snapshot tells it.
 
     Raises:

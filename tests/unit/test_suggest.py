@@ -161,3 +161,87 @@ def test_the_system_is_known_however_it_is_spelled(os: str, architecture: str, p
     """A machine's snapshot may come from elsewhere: releases for another system are none."""
     machine = decode_snapshot({"schema": 1, "machine": {"os": os, "architecture": architecture}})
     assert wanted(machine, driver=None, gpus=(), python=None).platform == platform
+
+
+def asked_of(machine: dict[str, object], python: dict[str, object] | None = None, **software: object) -> str:
+    """The answer for a machine's snapshot, without anything named on the command line."""
+    there = {"os": "linux", "architecture": "x86_64", **machine}
+    document = {"schema": 1, "machine": there, "software": {"python": python or {"version": "3.12.1"}, **software}}
+    asked = wanted(decode_snapshot(document), driver=None, gpus=(), python=None)
+    return text(asked, suggest(asked))
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        {"driver": {"present": True, "version": "535.104.05"}, "gpus": [{"name": "NVIDIA GeForce RTX 4090"}]},
+        {"driver": {"present": False}, "gpus": [], "pci_gpus": ["10de:2684"]},
+    ],
+)
+def test_a_gpu_is_known_by_its_name_or_its_device(machine: dict[str, object]) -> None:
+    """NVML need not have told the compute capability for a build with CUDA to be what is wanted."""
+    said = asked_of(machine)
+    assert "compute capability 8.9" in said
+    assert "tensorflow[and-cuda]==2.21.0" in said
+
+
+def test_a_gpu_that_is_not_meant_to_be_used_is_none() -> None:
+    """The user's word counts for more than the hardware."""
+    document = {"schema": 1, "machine": {"pci_gpus": ["10de:2684"]}, "expects": {"gpu": False}}
+    assert not wanted(decode_snapshot(document), driver=None, gpus=(), python="3.12").gpu
+
+
+def test_musl_runs_no_wheel() -> None:
+    """KD310 refuses every wheel on Alpine: nothing is suggested there."""
+    said = asked_of({}, libc={"name": "musl", "version": "1.2.4"})
+    assert "No release fits." in said
+    assert "needs glibc 2.27, here is musl" in said
+    alpine = asked_of({}, distribution={"id": "alpine", "version": "3.20"})
+    assert "here is musl" in alpine
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        ({"version": "3.12.1", "implementation": "pypy"}, "pypy"),
+        ({"version": "3.12.1", "implementation": "cpython", "bits": 32}, "a 32-bit Python"),
+    ],
+)
+def test_a_python_that_has_no_wheel_at_all_gets_none(python: dict[str, object], words: str) -> None:
+    """KD304 refuses it; another Python would do, and that is said."""
+    said = asked_of({}, python)
+    assert f"no wheel for {words} (it has 64-bit CPython 3.10, 3.11, 3.12, 3.13)" in said
+    assert "With Python 3.13, 2.21.0 would fit" in said
+
+
+def test_the_wheel_is_that_of_the_interpreter() -> None:
+    """A Python for x86_64 on an Apple chip takes the wheels for x86_64."""
+    document = {
+        "schema": 1,
+        "machine": {"os": "darwin", "architecture": "arm64"},
+        "software": {"python": {"version": "3.12.1", "architecture": "x86_64"}},
+    }
+    assert wanted(decode_snapshot(document), driver=None, gpus=(), python=None).platform == "macos_x86_64"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "driver"),
+    [
+        (("8.0",), "525.60.13 or newer"),
+        (("9.0",), "R555 or newer"),
+        (("7.0",), "525.60.13 or newer, up to branch R580"),
+        (("7.0", "9.0"), "R555 or newer, up to branch R580"),
+    ],
+)
+def test_the_driver_that_is_named_runs_the_gpu_too(gpus: tuple[str, ...], driver: str) -> None:
+    """Kernels that are PTX only need a later driver than CUDA does, and later branches drop old GPUs."""
+    asked = wanted(Snapshot(), driver=None, gpus=gpus, python="3.12")
+    (newest,) = [fit for fit in suggest(asked) if fit.version == "2.21.0"]
+    assert f"needs an NVIDIA driver, {driver}" in newest.but
+
+
+def test_a_release_without_an_extra_names_the_cudnn_that_it_was_compiled_with() -> None:
+    """Any cuDNN 8 would not do: KD204 refuses what is older than the one compiled against."""
+    asked = wanted(Snapshot(), driver="535.104.05", gpus=("8.0",), python="3.8")
+    (newest,) = [fit for fit in suggest(asked) if fit.version == "2.13.1"]
+    assert "needs CUDA 11.8 and cuDNN 8.6 or a later 8.x installed beside it" in newest.but
