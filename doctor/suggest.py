@@ -34,7 +34,7 @@ def wanted(
     if python is not None and not _PYTHON.fullmatch(python):
         raise UsageError(f"--python {python!r}: not a version, such as --python 3.11")
     case, machine = Case(snapshot), snapshot.machine
-    gpu, capabilities = False, ()
+    gpu, capabilities = False, tuple[str, ...]()
     if package != "tensorflow-cpu":
         there, seen = _gpus_there(case)
         capabilities = tuple(dict.fromkeys(_capability(name) for name in gpus)) or seen

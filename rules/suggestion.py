@@ -105,7 +105,7 @@ def _driver_needed(release: Release, wanted: Wanted) -> str:
         branch = branch_for_cuda(ptx) if ptx else None
         if branch is not None and branch.branch > (major(least.removeprefix("R")) or 0):
             least = f"R{branch.branch}"
-    last = [branch for capability in wanted.capabilities if (branch := last_driver_branch(capability)) is not None]
+    last = [number for capability in wanted.capabilities if (number := last_driver_branch(capability)) is not None]
     return f"{least} or newer" + (f", up to branch R{min(last)}" if last else "")
 
 
