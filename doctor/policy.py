@@ -11,6 +11,7 @@ from doctor.targets.words import parse
 
 # What a deployment gate denies besides errors: images that can change under their name, and versions left open.
 DENIED = ("KD401", "KD402", "KD403", "KD407", "KD601")
+REFERENCE_FILE = "kdoctor-reference.json"  # where the policy names none
 THIS_MACHINE = "this"
 TOLERANCE = 0.01  # of accuracy, absolute; the canary's own default
 

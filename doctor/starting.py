@@ -21,12 +21,11 @@ from doctor.model.facts import known
 from doctor.model.report import Finding
 from doctor.model.snapshot import Snapshot, Subject
 from doctor.model.wire import load_snapshot
-from doctor.policy import DENIED
+from doctor.policy import DENIED, REFERENCE_FILE
 from doctor.report.sanitize import line
 from doctor.scan import Request, project_facts, with_project
 from doctor.settings import Settings
 
-REFERENCE = "kdoctor-reference.json"
 CI = {"github": ".github/workflows/kdoctor.yml", "gitlab": ".gitlab-ci.yml"}
 BESIDE = ".gitlab/kdoctor.yml"  # where the project has a .gitlab-ci.yml of its own
 _NODES = ("*.json", "nodes/*.json", "machines/*.json", "kdoctor/*.json")
@@ -105,7 +104,7 @@ def look(folder: Path) -> Holds:
     return Holds(
         tuple(dict.fromkeys(images)),
         tuple(_machines(folder)),
-        (folder / REFERENCE).is_file(),
+        (folder / REFERENCE_FILE).is_file(),
         tuple(map(_place, findings)),
         _install(folder, section),
     )
@@ -115,7 +114,7 @@ def policy_text(holds: Holds, today: datetime.date) -> str:
     """The policy, with what was found in its place and everything else as a comment that says how."""
     images = ["# images = []", *_found("Found in this project:", holds.images)]
     machines = f"machines = {json.dumps(list(holds.machines))}" if holds.machines else '# machines = ["nodes/*.json"]'
-    reference = f"reference = {json.dumps(REFERENCE)}"
+    reference = f"reference = {json.dumps(REFERENCE_FILE)}"
     until = today + datetime.timedelta(days=_MONTHS)
     return _filled(
         "policy.toml",

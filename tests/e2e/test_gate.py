@@ -87,6 +87,14 @@ def test_the_accepted_environment_passes(project: Path, python: Path) -> None:
     ]
 
 
+def test_a_reference_is_accepted_before_the_policy_names_one(python: Path, tmp_path: Path) -> None:
+    """The file gets the name that init proposes, beside the policy; what is left to do is said."""
+    arguments = ("--update-reference", "--reason", "first", "--seeds", "2", "--python", python)
+    run = kdoctor("gate", *arguments, cwd=tmp_path)
+    assert (run.returncode, (tmp_path / "kdoctor-reference.json").is_file()) == (0, True), run.stderr
+    assert 'add reference = "kdoctor-reference.json" to the policy' in run.stderr
+
+
 def test_drift_fails_and_names_the_initializer(project: Path, python: Path) -> None:
     """Dense's default initializer is changed on purpose: exit 1 by KD802, which names it from and to."""
     code, report = gate(project, python, "initializer")

@@ -85,12 +85,13 @@ def accept(
     import getpass
     import os
 
+    from doctor.policy import REFERENCE_FILE
     from doctor.store.accepting import accept_run
     from doctor.store.opening import open_store
     from doctor.store.reading import find_run, load_run
 
     settings, place = o.find(config, history)
-    file = output or Path(settings.reference or "kdoctor-reference.json")
+    file = output or Path(settings.reference or REFERENCE_FILE)
     who = by or os.environ.get("GITHUB_ACTOR") or os.environ.get("GITLAB_USER_LOGIN") or getpass.getuser()
     with open_store(place) as store:
         row = load_run(store, find_run(store, run))
