@@ -40,6 +40,10 @@ def keras(tensorflow: str, version: str, **more: str) -> dict[str, Any]:
         ("2.6.0", "2.7.0", "error"),  # declared as ~=2.6, and the import fails
         ("2.6.0", "2.4.3", "error"),
         ("2.4.4", "2.8.0", "warning"),
+        ("2.4.4", "2.3.1", "warning"),
+        ("2.3.4", "2.3.1", "passed"),
+        ("2.3.4", "2.2.5", "warning"),
+        ("1.15.5", "2.2.5", "passed"),
     ],
 )
 def test_generations(tensorflow: str, version: str, expected: str) -> None:
