@@ -43,20 +43,30 @@ def expecting(snapshot: Snapshot, required: Collection[str]) -> Snapshot:
     return msgspec.structs.replace(snapshot, expects=msgspec.structs.replace(snapshot.expects, gpu=True))
 
 
-def load_subjects(files: list[Path]) -> tuple[list[Snapshot], list[Note]]:
+class Loaded(msgspec.Struct, frozen=True):
+    """Snapshots out of files; ``unmet``: files that are none; ``notes``: what in the others is not understood."""
+
+    snapshots: list[Snapshot]
+    unmet: list[Note]
+    notes: list[Note]
+
+
+def load_subjects(files: list[Path]) -> Loaded:
     """The snapshots in these files, each named by its file's stem; what cannot be read is noted and left out.
 
     Two files of one stem are told apart by their paths.
     """
     stems = [file.stem for file in files]
-    snapshots, notes = [], []
+    found = Loaded([], [], [])
     for file in files:
         name = file.stem if stems.count(file.stem) == 1 else str(file)
+        remarks: list[str] = []
         try:
-            snapshots.append(named(load_snapshot(file), name))
+            found.snapshots.append(named(load_snapshot(file, remarks), name))
         except DocumentError as error:
-            notes.append(Note(name, str(error)))
-    return snapshots, notes
+            found.unmet.append(Note(name, str(error)))
+        found.notes.extend(Note(name, remark) for remark in remarks)
+    return found
 
 
 def pair(subjects: list[Snapshot], *, machine: Path | None = None, software: Path | None = None) -> list[Snapshot]:

@@ -73,7 +73,8 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
     targets = [parse(word) for word in request.targets] or [Target("host")]
     if request.python is not None:
         targets = [Target("python", request.python), *(t for t in targets if t.kind != "host")]
-    machine = load_snapshot(request.machine) if request.machine else None
+    remarks: list[str] = []
+    machine = load_snapshot(request.machine, remarks) if request.machine else None
     pool = ThreadPoolExecutor(1)
     project = pool.submit(project_facts, request, offline=offline) if request.with_project else None
     pool.shutdown(wait=False)
@@ -86,7 +87,8 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
             if strict or len(targets) == 1:
                 raise
             unmet.append(Note(str(target), str(error)))
-    notes = [Note("software", remark) for one in looks for remark in one.remarks]
+    notes = [Note("machine", remark) for remark in remarks]
+    notes += [Note("software", remark) for one in looks for remark in one.remarks]
     notes += _gap_notes([gap for one in looks for gap in one.gaps])
     snapshots = [one.snapshot for one in looks]
     if machine is not None:
@@ -102,7 +104,8 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
 def _look(target: Target, request: Request, offline: bool, *, with_machine: bool) -> Look:
     options = request.inside or Inside()
     if target.kind == "snapshot":
-        return Look(load_snapshot(Path(target.name)))
+        remarks: list[str] = []
+        return Look(load_snapshot(Path(target.name), remarks), remarks=tuple(remarks))
     if target.kind in ("host", "python"):
         python = target.name or None
         found = look(request.folder, python=python, machine=with_machine, offline=offline)

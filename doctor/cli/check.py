@@ -22,6 +22,6 @@ def check(
     from doctor.diagnosis import load_subjects, pair
 
     session = Session.open(flags)
-    subjects, notes = load_subjects(snapshots)
-    cases = pair(subjects, machine=machine, software=software)
-    session.finish(session.judge(cases), unmet=notes)
+    found = load_subjects(snapshots)
+    cases = pair(found.snapshots, machine=machine, software=software)
+    session.finish(session.judge(cases), unmet=found.unmet, notes=found.notes)

@@ -7,6 +7,7 @@ a wrong shape is dropped and the list named in ``partial``.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 from collections.abc import Iterable
@@ -24,10 +25,18 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_MISTAKES = 64
 MAX_TEXT = 200
+MAX_TOLD = 5
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
-_KINDS = {"snapshot", "report", "canary", "baseline", "lock", "reference"}
+_WANTED = {
+    "snapshot": "what kdoctor snapshot -o FILE writes is expected",
+    "report": "what kdoctor scan --format json writes is expected",
+    "canary": "what kdoctor canary -o FILE writes is expected",
+    "baseline": "what kdoctor scan --write-baseline FILE writes is expected",
+    "lock": "what kdoctor pin --lock writes is expected",
+    "reference": "what kdoctor gate --update-reference writes is expected",
+}
 
 Path_ = tuple[Any, ...]
 
@@ -55,17 +64,24 @@ def parse_document(data: bytes, origin: str, *, expected: str = "snapshot") -> d
     if len(data) > MAX_BYTES:
         raise DocumentError(f"{origin}: larger than {MAX_BYTES >> 20} MiB; no kdoctor document is that large")
     try:
-        raw = msgspec.json.decode(data)
+        raw = msgspec.json.decode(_utf8(data))
     except RecursionError:
         raise DocumentError(f"{origin}: nested too deep to be a kdoctor document") from None
     except msgspec.DecodeError as error:
-        raise DocumentError(f"{origin}: not JSON: {str(error)[:MAX_TEXT]}") from None
+        raise DocumentError(f"{origin}: not JSON: {str(error)[:MAX_TEXT]}; {_WANTED[expected]}") from None
     except UnicodeDecodeError:
-        raise DocumentError(f"{origin}: not JSON: not UTF-8 text") from None
+        raise DocumentError(f"{origin}: not JSON: not UTF-8 text; {_WANTED[expected]}") from None
     if not isinstance(raw, dict):
-        raise DocumentError(f"{origin}: not a kdoctor {expected}: the document is not a JSON object")
+        raise DocumentError(f"{origin}: the document is not a JSON object; {_WANTED[expected]}")
     check_header(raw, origin, expected)
     return raw
+
+
+def _utf8(data: bytes) -> bytes:
+    """The same text without a byte-order mark: PowerShell's ``>`` writes UTF-16, some editors mark UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16").encode()
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def check_header(raw: dict[str, Any], origin: str, expected: str) -> None:
@@ -76,18 +92,20 @@ def check_header(raw: dict[str, Any], origin: str, expected: str) -> None:
     """
     kind = raw.get("kind", "kdoctor/snapshot")
     if kind != f"kdoctor/{expected}":
-        known = isinstance(kind, str) and kind.removeprefix("kdoctor/") in _KINDS
+        known = isinstance(kind, str) and kind.removeprefix("kdoctor/") in _WANTED
         what = f"a {kind} document" if known else "not a kdoctor document"
-        raise DocumentError(f"{origin}: {what}; expected kdoctor/{expected}")
+        raise DocumentError(f"{origin}: {what}; expected kdoctor/{expected}: {_WANTED[expected]}")
     schema = raw.get("schema", SCHEMA)
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise DocumentError(f"{origin}: schema is {str(schema)[:40]!r}, expected a number from 1 to {SCHEMA}")
+        raise DocumentError(f"{origin}: schema is {str(schema)[:40]!r}, expected {SCHEMA}; {_WANTED[expected]}")
     if schema > SCHEMA:
         raise DocumentError(f"{origin}: schema {schema} is newer than this kdoctor reads ({SCHEMA}): update kdoctor")
 
 
-def decode_snapshot(raw: dict[str, Any], origin: str = "snapshot") -> Snapshot:
+def decode_snapshot(raw: dict[str, Any], origin: str = "snapshot", mistakes: list[str] | None = None) -> Snapshot:
     """The snapshot in a JSON object whose header is checked.
+
+    ``mistakes`` gets the place and the reason of each field that is of a wrong type, and therefore not known.
 
     Raises:
         DocumentError: nested too deep.
@@ -101,9 +119,13 @@ def decode_snapshot(raw: dict[str, Any], origin: str = "snapshot") -> Snapshot:
             break
         except msgspec.ValidationError as error:
             place, why = _mistake(error)
+            if mistakes is not None:
+                mistakes.append(f"{'.'.join(map(str, place)) or 'the document'} ({why.partition(': ')[2]})")
             _remove(raw, place, why, missing, dropped)
     else:
         snapshot, missing = _by_section(raw, missing)
+        if mistakes is not None:
+            mistakes.append("more than can be told")
     for place, why in missing.items():
         snapshot = _mark(snapshot, place, why)
     if dropped:
@@ -113,13 +135,20 @@ def decode_snapshot(raw: dict[str, Any], origin: str = "snapshot") -> Snapshot:
     return snapshot
 
 
-def load_snapshot(path: Path) -> Snapshot:
-    """The snapshot saved in a file.
+def load_snapshot(path: Path, remarks: list[str] | None = None) -> Snapshot:
+    """The snapshot saved in a file; ``remarks`` gets a sentence where fields of it are not understood.
 
     Raises:
         DocumentError: the file is no snapshot that this version can read.
     """
-    return decode_snapshot(read_document(path), str(path))
+    mistakes: list[str] = []
+    snapshot = decode_snapshot(read_document(path), str(path), mistakes)
+    if mistakes and remarks is not None:
+        count = "1 field is" if len(mistakes) == 1 else f"{len(mistakes)} fields are"
+        rest = f", and {len(mistakes) - MAX_TOLD} more" if len(mistakes) > MAX_TOLD else ""
+        told = ", ".join(mistakes[:MAX_TOLD])
+        remarks.append(f"{path}: {count} of a wrong type and taken as not known: {told}{rest}; collect it anew")
+    return snapshot
 
 
 def _take_missing(node: Any, place: Path_, missing: dict[Path_, str], origin: str) -> Any:

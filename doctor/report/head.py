@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from doctor.case import Case
 from doctor.model.facts import Missing, known
-from doctor.model.report import Finding, Severity, Skip
+from doctor.model.report import Finding, Report, Severity, Skip
 from doctor.report.context import Area
 
 NOT_LOOKED = "not looked at"
@@ -39,6 +41,16 @@ _AREA_OF = {
     "KD8": "Canary",
     "KD809": "TensorFlow",
 }
+
+
+def of_report(case: Case, report: Report, canary: str | None = None) -> list[Area]:
+    """The areas of the only case of a report. Where no rule of an area was chosen, it is "none", whatever is known."""
+    rows = (report.findings, report.skipped, report.inapplicable, report.passed, report.suppressed)
+    asked = {area_of(row.code) for some in rows for row in some}
+    return [
+        msgspec.structs.replace(area, mark="none") if area.mark == "ok" and area.name not in asked else area
+        for area in areas(case, report.findings, report.skipped, canary)
+    ]
 
 
 def areas(case: Case, findings: Sequence[Finding], skipped: Sequence[Skip], canary: str | None = None) -> list[Area]:
@@ -204,6 +216,8 @@ def _cuda(case: Case, _findings: Sequence[Finding]) -> Said:
         parts.append(f"{len(libraries)} {'library' if len(libraries) == 1 else 'libraries'} ({counted})")
     if isinstance(cudnn, str):
         parts.append(f"cuDNN {cudnn}")
+    if not parts and case.is_partial("software.cuda.libraries"):
+        return _none("no CUDA library known, list incomplete")
     return (True, ", ".join(parts)) if parts else _none("no CUDA libraries")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from doctor.errors import DocumentError
 from doctor.model.facts import Missing, known, need
-from doctor.model.wire import decode_snapshot, encode_snapshot, parse_document, to_builtins
+from doctor.model.wire import decode_snapshot, encode_snapshot, load_snapshot, parse_document, to_builtins
 
 
 def test_absent_key_is_a_missing_fact() -> None:
@@ -128,3 +131,27 @@ def test_the_rows_of_a_list_that_lost_one_keep_their_own_reasons() -> None:
     snapshot = decode_snapshot({"project": {"images": rows}})
     assert known(snapshot.project.images) == (rows[1],)
     assert "project.images" in snapshot.partial
+
+
+def test_fields_of_a_wrong_type_are_told_of_the_file(tmp_path: Path) -> None:
+    """One remark names file, places and what to do; an understood file has none."""
+    file = tmp_path / "node.json"
+    file.write_text(json.dumps({"machine": {"driver": {"version": 535}}, "software": {"packages": [3, 4, 5, 6, 7]}}))
+    remarks: list[str] = []
+    assert load_snapshot(file, remarks).machine.driver.version == Missing(
+        "machine.driver.version", "not understood: Expected `str`, got `int`"
+    )
+    (remark,) = remarks
+    assert remark.startswith(f"{file}: 6 fields are of a wrong type and taken as not known: machine.driver.version (")
+    assert remark.endswith(", and 1 more; collect it anew")
+    file.write_text("{}")
+    load_snapshot(file, remarks)
+    assert remarks == [remark]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_no_obstacle(tmp_path: Path, encoding: str) -> None:
+    """What PowerShell makes of `… > node.json` is read like the rest."""
+    file = tmp_path / "node.json"
+    file.write_bytes('{"schema": 1, "machine": {"name": "Knoten-ä"}}'.encode(encoding))
+    assert load_snapshot(file).machine.name == "Knoten-ä"
