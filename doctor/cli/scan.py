@@ -79,7 +79,7 @@ def scan(
         session.finish(judged, unmet=looked.unmet, notes=looked.notes, fixes=fixes)
     from doctor.canary.beside import run_beside
     from doctor.canary.present import Bar
-    from doctor.report.head import areas
+    from doctor.report.head import of_report
 
     case = judged[0][0]
     with Bar("canary", session.settings.progress) as bar:
@@ -93,6 +93,6 @@ def scan(
         notes=looked.notes,
         had=found.had,
         fixes=fixes,
-        head=(lambda report: areas(case, report.findings, report.skipped, found.text)) if len(judged) == 1 else None,
+        head=(lambda report: of_report(case, report, found.text)) if len(judged) == 1 else None,
         **found.parts,
     )

@@ -24,7 +24,7 @@ from doctor.model.report import Finding, Fixes, MachineRow, Note, Report
 from doctor.model.snapshot import Snapshot
 from doctor.report import render
 from doctor.report.context import WIDTH, Anchors, Area, for_settings
-from doctor.report.head import areas
+from doctor.report.head import of_report
 from doctor.report.place import anchors
 from doctor.report.sanitize import line
 from doctor.report.totals import gate_line
@@ -131,7 +131,7 @@ class Session:
             baseline.write(Path(self.settings.write_baseline), report.findings)
         case = cases[0] if len(cases) == 1 else None
         if head is None:
-            head = areas(case, report.findings, report.skipped) if case is not None else ()
+            head = of_report(case, report) if case is not None else ()
         places = anchors([case.snapshot for case in cases], self.settings.origins, os.path.relpath(self.folder))
         self._write(report, head(report) if callable(head) else head, places)
         if self.settings.record:

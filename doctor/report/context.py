@@ -16,7 +16,7 @@ WIDTH = 100
 
 
 class Area(msgspec.Struct, frozen=True):
-    """One line of the head. ``mark``: ok, warning, error, or none (not looked at, and ``text`` says why)."""
+    """One line of the head. ``mark``: ok, warning, error, or none (not judged, and ``text`` says why)."""
 
     mark: str
     name: str

@@ -25,7 +25,9 @@ def lines(finding: Finding, width: int) -> tuple[list[str], bool]:
     before, meant = sanitize.source(before), sanitize.source(meant)
     if len(before) + len(meant) > room and len(before) > room // 4:
         before = "…" + before[-(room // 4) :]
-    shown = (before + meant + sanitize.source(after))[:room].rstrip()
+    shown = (before + meant + sanitize.source(after)).rstrip()
+    if len(shown) > room:
+        shown = shown[: room - 1] + "…"
     carets = "^" * max(1, min(len(meant), room - len(before)))
     blank = " " * gutter
     mark = f"  {blank} | {' ' * len(before)}{carets}"

@@ -29,7 +29,8 @@ def rule_page(rule: Rule, context: Context | None = None) -> str:
     if rule.follows:
         lines += ["", f"Follows from: {', '.join(rule.follows)}"]
     if rule.would_help:
-        lines += ["", f"Where it is skipped, this helps: {rule.would_help}"]
+        helps = f"Where it is skipped, this helps: {rule.would_help}"
+        lines += ["", *textwrap.wrap(helps, context.width, break_long_words=False, break_on_hyphens=False)]
     return _finish(lines, context)
 
 

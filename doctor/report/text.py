@@ -97,7 +97,7 @@ def _header(report: Report, screen: _Screen) -> list[str]:
         if len(lines[-1]) + 2 + len(part) <= width:
             lines[-1] += f"  {part}"
         else:
-            lines.append(f"  {part}")
+            lines += screen.wrap(part, "  ", "    ")
     lines[0] = lines[0].replace("kdoctor", screen.paint("kdoctor", "bold"), 1)
     return lines
 

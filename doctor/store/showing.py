@@ -15,18 +15,41 @@ from doctor.store.reading import Row, plain
 _COLUMNS = ("run", "date", "kind", "subject", "verdict", "accuracy", "tensorflow", "keras", "host")
 _MARKS = {"pass": "✓", "fail": "✗", "incomplete": "!"}
 _WIDTHS = {"subject": 30, "host": 18}
+_LEAST = ("keras", "host", "tensorflow", "subject", "kind")  # given up first where a terminal is narrow
+_NARROW_SUBJECT = 16
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The runs as a table of at most 100 or so columns."""
+def table(rows: Sequence[Row], width: int | None = None) -> str:
+    """The runs as a table; ``width``: of the terminal, where the columns that matter least are left out to fit it."""
     if not rows:
         return "no runs\n"
     cells = [[_cell(row, name) for name in _COLUMNS] for row in rows]
     kept = [n for n in range(len(_COLUMNS)) if any(row[n] for row in cells)]
     lines = [[_COLUMNS[n] for n in kept], *([row[n] for n in kept] for row in cells)]
-    widths = [max(len(row[n]) for row in lines) for n in range(len(kept))]
-    text = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in lines]
+    if width is not None:
+        lines = _fitted(lines, width)
+    widths = _column_widths(lines)
+    text = ["  ".join(value.ljust(size) for value, size in zip(row, widths, strict=True)).rstrip() for row in lines]
     return screen("\n".join(text) + "\n")
+
+
+def _fitted(lines: list[list[str]], width: int) -> list[list[str]]:
+    """The table without the columns that matter least, and with shorter subjects, as far as the width asks for it."""
+    for name in _LEAST:
+        over = sum(_column_widths(lines)) + 2 * (len(lines[0]) - 1) - width
+        if over <= 0 or name not in lines[0]:
+            continue
+        at = lines[0].index(name)
+        if name == "subject":
+            room = max(_NARROW_SUBJECT, _column_widths(lines)[at] - over - 1)  # and the sign that it was cut
+            lines = [[*row[:at], line(row[at], room), *row[at + 1 :]] for row in lines]
+        else:
+            lines = [row[:at] + row[at + 1 :] for row in lines]
+    return lines
+
+
+def _column_widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
 
 
 def as_json(rows: Sequence[Row]) -> str:

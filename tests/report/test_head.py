@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from doctor.model.report import Finding, Severity, Skip
+from doctor.model.report import Finding, Passed, Report, Severity, Skip
 from doctor.report import head
 from tests.support import case
 
@@ -106,6 +106,13 @@ def test_skipped_rules_are_counted_in_a_line_that_looks_well() -> None:
     """A skip is never a pass."""
     skip = Skip("KD106", "gpu-too-old", "host", None, "not known")
     assert lines(FULL, skipped=(skip, skip))["GPU"][1].endswith("; 2 rules skipped")
+
+
+def test_an_area_whose_rules_were_not_chosen_is_not_called_good() -> None:
+    """With --select KD4 nobody asked whether the scripts set a seed."""
+    report = Report(passed=(Passed("KD403", "host", None),))
+    marks = {area.name: area.mark for area in head.of_report(case(FULL), report, "bitwise")}
+    assert {name for name, mark in marks.items() if mark == "ok"} == {"Images"}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,13 @@ def test_a_page_says_what_why_and_how_to_fix() -> None:
     assert max(len(line) for line in prose.splitlines()) <= 70
 
 
+def test_the_last_line_of_a_page_wraps_too() -> None:
+    """What would help stands within the width."""
+    last = page.rule_page(catalogue.find("KD102"), Context(width=70)).rpartition("\n\n")[2]
+    assert last.startswith("Where it is skipped, this helps: ")
+    assert max(len(line) for line in last.splitlines()) <= 70
+
+
 def test_every_rule_has_a_page_that_says_how_to_fix_it() -> None:
     """No rule without its reason and its remedy; no summary of more than one line."""
     for rule in catalogue.rules():

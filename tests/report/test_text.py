@@ -86,7 +86,9 @@ def test_lines_fit_the_width(report: Report, width: int) -> None:
     report = msgspec.structs.replace(
         report, findings=(long, report.findings[1]), notes=(Note("x", "y " * 90),), changes=()
     )
-    screen = render("text", report, msgspec.structs.replace(HEAD, width=width, show_skipped=True, verbose=True))
+    python = "python .venv (3.11.7; kdoctor's own environment, which holds TensorFlow or Keras), not " + "old " * 20
+    context = msgspec.structs.replace(HEAD, header=("host x", python), width=width, show_skipped=True, verbose=True)
+    screen = render("text", report, context)
     assert max(len(line) for line in screen.splitlines()) <= width
     assert "\n               effect" in screen
 
@@ -245,6 +247,16 @@ def test_carets_stand_under_what_is_meant() -> None:
     assert shown[start : start + carets.count("^")] == "python:3.11"
     assert r"\x1b[31mFROM" in shown
     assert "   = effect    " + "e" * 60 in screen
+
+
+def test_source_that_is_cut_says_so() -> None:
+    """Nobody takes the part that fits for the whole line."""
+    line = "model.compile(optimizer=keras.optimizers.Adam(lr=1e-3), loss='mse')"
+    finding = Finding("m", code="KD715", subject="host", location=Location("train.py", 3, 1, text=line))
+    report = Report(subjects=(SubjectRow("host", "host"),), findings=(finding,))
+    shown = next(row for row in text(report, width=60).splitlines() if row.startswith("  3 |"))
+    assert (len(shown), shown[-1]) == (60, "…")
+    assert f"  3 | {line}\n" in text(report, width=80)
 
 
 HOSTILE = (

@@ -15,8 +15,10 @@ import pytest
 
 from doctor.canary.record_file import load_record
 from doctor.model.wire import encode_snapshot
+from doctor.store import showing
 from doctor.store.opening import open_store
 from doctor.store.place import Place
+from doctor.store.reading import Filter, list_runs
 from doctor.store.writing import write_entries
 from tests.store import runs
 
@@ -47,6 +49,24 @@ def year(project: Path) -> Path:
             record = runs.canary(day, shift=-0.03 * late, keras="2.15.1" if late else "2.15.0")
             write_entries(store, [runs.canary_entry(record, tags=("nightly",), verdict="fail" if late else "pass")])
     return project
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, "run date kind subject verdict accuracy tensorflow keras host"),
+        (80, "run date kind subject verdict accuracy"),
+        (60, "run date subject verdict accuracy"),
+    ],
+)
+def test_the_list_fits_the_terminal(year: Path, width: int, columns: str) -> None:
+    """What matters least is left out where it would be broken over two lines; the runs and accuracies stay."""
+    with open_store(Place(path=year / ".kdoctor" / "history.db"), write=False) as store:
+        rows = [{**row, "subject": "registry.example/team/trainer:1.4@sha256"} for row in list_runs(store, Filter())]
+    lines = showing.table(rows, width).splitlines()
+    assert lines[0].split() == columns.split()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 1 + len(rows)
 
 
 def test_check_records_where_the_projects_policy_says(project: Path) -> None:

@@ -25,6 +25,9 @@ def list_(
     config: o.Config = None,
 ) -> None:
     """List recorded runs, the newest first."""
+    import shutil
+    import sys
+
     from doctor.cli.session import emit
 
     o.check_format(format, ("text", "json", "csv"))
@@ -41,7 +44,10 @@ def list_(
             rows = list_runs(store, wanted)
     if not rows:
         typer.echo(f"kdoctor: no such runs in {place}; record some with --record", err=True)
-    emit({"text": showing.table, "json": showing.as_json, "csv": showing.as_csv}[format](rows))
+    if format == "text":
+        emit(showing.table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    else:
+        emit({"json": showing.as_json, "csv": showing.as_csv}[format](rows))
 
 
 def show(
