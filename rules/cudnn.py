@@ -10,6 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from . import requirements as reqs
 from .cuda import BUILD, CHECK, ON_CPU, SNAPSHOT
+from .cudnn_gpus import capabilities_of, held_back
 from .loading import LIBRARIES, State, cuda_state, cudnn_found
 from .proof import evidence
 from .shared import need_gpu_case, older
@@ -139,8 +140,9 @@ def _fix(case: Case, state: State, what: str) -> str:
     if package is not None and known(package.installer) == "conda":
         return reqs.install(case, f"cudnn>={minor(state.build.cudnn_compiled or state.cudnn or '')}", package=package)
     pins = [text for text in (release.extras.get("and-cuda", ()) if release else ()) if text.startswith("nvidia-cudnn")]
-    if pins and reqs.system(case) != "windows":
-        return reqs.install(case, pins[0])
+    if release and pins and reqs.system(case) != "windows":
+        least = "".join(f",<{held.partition('<')[2]}" for held in held_back(release, capabilities_of(case)))
+        return reqs.install(case, pins[0] + least)
     if (name := _wheel(state)) is not None and reqs.system(case) != "windows":
         return f"{reqs.install(case, name)}  # or install {what} from NVIDIA's packages"
     return f"install {what} for CUDA {state.cuda} from NVIDIA's packages"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from doctor.case import Case
 
 from . import requirements as reqs
+from .cudnn_gpus import capabilities_of, held_back
 from .gpu_code import Code, release_serves
 from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, toolkit
 from .tables.frameworks import unavailable
@@ -136,13 +137,17 @@ def cuda_beside(release: Release) -> str:
 def install(case: Case, release: Release, *conditions: str) -> str:
     """The command that installs a release with its CUDA, behind what has to hold for it, if anything has to."""
     before = [*conditions, *_conditions(case, release)]
-    command = reqs.install(case, requirement_of(release))
+    command = reqs.install(case, *_requirements(case, release))
     return f"{', '.join(before)}: {command}" if before else command
 
 
 def mentioned(case: Case, release: Release) -> str:
     """The same for the middle of a sentence: the command, and then what has to hold for it."""
-    return ", ".join((reqs.install(case, requirement_of(release)), *_conditions(case, release)))
+    return ", ".join((reqs.install(case, *_requirements(case, release)), *_conditions(case, release)))
+
+
+def _requirements(case: Case, release: Release) -> tuple[str, ...]:
+    return requirement_of(release), *held_back(release, capabilities_of(case))
 
 
 def _conditions(case: Case, release: Release) -> list[str]:

@@ -10,6 +10,7 @@ from doctor.rule import Case, Finding, Severity, rule
 
 from .builds import TensorFlowBuild, tensorflow_facts
 from .compat import LOOK_FOR_COMPAT, driver_version, effective_cuda, may_be_lifted
+from .cudnn_gpus import gpus_without_cudnn
 from .fitting import CHECK_GPUS, install, mentioned, newer_build, newest_release
 from .gpu_code import Code, Holdings, all_machine_code, holdings, ptx_needs, release_ptx_cuda
 from .measure import SNAPSHOT, driver_loaded, facts_of, lowered, measured, which
@@ -73,22 +74,25 @@ def _other_release(case: Case, capability: str) -> str | None:
 
 @rule("KD106", "gpu-too-old", Severity.ERROR, would_help=SNAPSHOT)
 def gpu_too_old(case: Case) -> Iterator[Finding]:
-    """The GPU's compute capability is below what this TensorFlow build holds code for, or in a gap of it.
+    """The GPU's compute capability is below what this TensorFlow build (or cuDNN) holds code for, or in a gap of it.
 
     ## Why is this bad?
     TensorFlow leaves the GPU out ("Ignoring visible gpu device ... the minimum required Cuda capability is"), or fails
     with "no kernel image is available for execution on the device".
 
     ## How to fix
-    Install the newest TensorFlow that still has code for this GPU, or build TensorFlow for it.
+    Install the newest TensorFlow that still has code for this GPU, or build TensorFlow for it; with a cuDNN that is too
+    new, an older cuDNN of the same major version.
 
     ## How it is judged
     Machine code `sm_XY` runs on compute capability X.Z with Z at least Y, of the same X. PTX `compute_XY` can be
     compiled by the driver for X.Y and everything later. Where neither holds and the build has code for a later
-    generation, the GPU is too old. It is a warning where another GPU in the machine serves.
+    generation, the GPU is too old. It is a warning where another GPU in the machine serves. cuDNN 9.11 and later hold
+    no code for GPUs before Turing (7.5), and the and-cuda extra of TensorFlow 2.20 and later installs the newest
+    cuDNN 9.
 
     ## References
-    CUDA C++ programming guide, binary compatibility and PTX compatibility
+    CUDA C++ programming guide, binary compatibility and PTX compatibility; cuDNN support matrices
     """
     build, held = _code(case)
     code = held.code
@@ -98,6 +102,7 @@ def gpu_too_old(case: Case) -> Iterator[Finding]:
         if not code.native(capability) and not code.by_ptx(capability) and _later(code, capability)
     ]
     if not bad:
+        yield from gpus_without_cudnn(case, measured(case))
         return _settled(held)
     severity, confidence = _sure_of(build, held, lowered(case, bad))
     gpu, capability = bad[0]

@@ -76,9 +76,9 @@ def uninstall(case: Case, tool: str, names: list[str]) -> str:
     return _line(case, f"{_python_tool(case, tool)} uninstall{_target(case, tool)}{agree} {' '.join(names)}")
 
 
-def replace(case: Case, tool: str, names: list[str], requirement: str, tensorflow: Package | None) -> str:
-    """The command that removes these packages and installs one in their place; a guarded Python is left alone."""
-    second = install(case, tool, (requirement,), tensorflow)
+def replace(case: Case, tool: str, names: list[str], requirements: tuple[str, ...], tensorflow: Package | None) -> str:
+    """The command that removes these packages and installs others in their place; a guarded Python is left alone."""
+    second = install(case, tool, requirements, tensorflow)
     if tool == "pip" and _guarded(case) and not case.in_container:
         return second
     return f"{uninstall(case, tool, names)} && {second.removeprefix('RUN ')}"

@@ -6,6 +6,7 @@ from doctor.case import Case
 from doctor.model.facts import known
 
 from . import requirements as reqs
+from .cudnn_gpus import capabilities_of, held_back
 from .fitting import unavailable_pin
 from .loading import State
 from .tables.tensorflow import Release, releases, tensorflow_release
@@ -22,13 +23,29 @@ def install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
     if reqs.system(case) == "windows":
         return f"install the CUDA {cuda} toolkit and cuDNN {cudnn}, and put their bin folders on PATH"
     if release is not None and "and-cuda" in release.extras:
-        command = reqs.install(case, _instead(case, release.version) or f"tensorflow[and-cuda]=={release.version}")
+        command = reqs.install(case, *and_cuda(case, release))
         return f"{command}  # at least {', '.join(wheels)}" if wheels and len(wheels) < 4 else command
     conda = f"conda install -c conda-forge cudatoolkit={cuda} cudnn={cudnn}".rstrip("=")
     return (
         f"install the CUDA {cuda} toolkit and cuDNN {cudnn} ({conda} brings both), "
-        "or move to a release with the and-cuda extra: " + reqs.install(case, "tensorflow[and-cuda]")
+        "or move to a release with the and-cuda extra: " + reqs.install(case, *newest_and_cuda(case))
     )
+
+
+def and_cuda(case: Case, release: Release) -> tuple[str, ...]:
+    """The requirements that bring a release with its CUDA: of the next release where its extra cannot be installed."""
+    instead = _instead(case, release.version)
+    brought = tensorflow_release(instead.rpartition("==")[2]) if instead else release
+    return instead or f"tensorflow[and-cuda]=={release.version}", *_held_back(case, brought)
+
+
+def newest_and_cuda(case: Case) -> tuple[str, ...]:
+    """The requirements that bring the newest TensorFlow with its CUDA."""
+    return "tensorflow[and-cuda]", *_held_back(case, releases()[-1])
+
+
+def _held_back(case: Case, release: Release | None) -> tuple[str, ...]:
+    return held_back(release or releases()[-1], capabilities_of(case))
 
 
 def _instead(case: Case, version: str) -> str | None:

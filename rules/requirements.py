@@ -269,9 +269,9 @@ def check(case: Case, package: Package | None = None) -> str:
     return installers.check(case, installer(case, package))
 
 
-def replace(case: Case, names: list[str], requirement: str) -> str:
-    """The command that removes these packages and installs one requirement in their place."""
-    return installers.replace(case, installer(case), names, requirement, tensorflow_package(case))
+def replace(case: Case, names: list[str], *requirements: str) -> str:
+    """The command that removes these packages and installs what is required in their place."""
+    return installers.replace(case, installer(case), names, requirements, tensorflow_package(case))
 
 
 def joined(*specifiers: str) -> str:

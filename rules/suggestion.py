@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from .cudnn_gpus import held_back
 from .fitting import Code, cuda_beside, driver_runs, installable_pythons, least_driver, requirement_of, unavailable_pin
 from .gpu_code import release_ptx_cuda
 from .tables.cuda import branch_for_cuda, cuda_reported_by
@@ -90,8 +91,8 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
             but.append(f"needs an NVIDIA driver, {_driver_needed(release, wanted)}")
         if "and-cuda" not in release.extras:
             but.append(f"needs {cuda_beside(release)} installed beside it")
-    wanted_release = requirement_of(release) if wanted.gpu else f"{_cpu_name(wanted)}=={release.version}"
-    command = f"pip install '{wanted_release}'"
+    asked = (requirement_of(release), *held_back(release, wanted.capabilities)) if wanted.gpu else _cpu(release, wanted)
+    command = " ".join(("pip install", *(f"'{requirement}'" for requirement in asked)))
     return Fit(
         release.version, command, release.cuda.version if wanted.gpu else None, pythons, tuple(against), tuple(but)
     )
@@ -159,5 +160,6 @@ def _gpu(release: Release, capability: str, wanted: Wanted) -> Iterator[str]:
         )
 
 
-def _cpu_name(wanted: Wanted) -> str:
-    return "tensorflow-cpu" if wanted.platform in ("linux_x86_64", "windows_amd64") else "tensorflow"
+def _cpu(release: Release, wanted: Wanted) -> tuple[str, ...]:
+    name = "tensorflow-cpu" if wanted.platform in ("linux_x86_64", "windows_amd64") else "tensorflow"
+    return (f"{name}=={release.version}",)

@@ -6,7 +6,7 @@ import functools
 
 from ._load import Row, Table, load
 from .tensorflow import tensorflow_release
-from .versions import major, major_minor
+from .versions import major, major_minor, numbers
 
 
 class Library(Row, frozen=True, kw_only=True):
@@ -51,12 +51,20 @@ class CudnnWheel(Row, frozen=True, kw_only=True):
     last: str
 
 
+class CudnnDropped(Row, frozen=True, kw_only=True):
+    """GPUs below a compute capability, for which cuDNN holds no code any more from a version on."""
+
+    since: str
+    below: str
+
+
 class _Libraries(Table, frozen=True, kw_only=True):
     libraries: tuple[Library, ...]
 
 
 class _Cudnn(Table, frozen=True, kw_only=True):
     rows: tuple[Cudnn, ...]
+    dropped: tuple[CudnnDropped, ...]
     wheels: tuple[CudnnWheel, ...]
 
 
@@ -68,6 +76,12 @@ def libraries() -> tuple[Library, ...]:
 def cudnn_rows() -> tuple[Cudnn, ...]:
     """All rows of the cuDNN table, newest first."""
     return load(_Cudnn, "cudnn").rows
+
+
+def cudnn_without(capability: str) -> CudnnDropped | None:
+    """From which cuDNN on there is no code for a GPU: the first such version; None where every one holds some."""
+    rows = [row for row in load(_Cudnn, "cudnn").dropped if numbers(capability) < numbers(row.below)]
+    return min(rows, key=lambda row: numbers(row.since), default=None)
 
 
 @functools.lru_cache(maxsize=128)
