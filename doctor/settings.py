@@ -235,7 +235,8 @@ def _convert(field: str, value: Any, origin: str, file: ConfigFile | None = None
     try:
         result = msgspec.convert(value, _TYPES[field])
     except msgspec.ValidationError as error:
-        choices = [choice for choice in get_args(_TYPES[field]) if isinstance(choice, str)]
+        kinds = (_TYPES[field], *get_args(_TYPES[field]))  # of an optional choice the choices lie one deeper
+        choices = [choice for kind in kinds for choice in get_args(kind) if isinstance(choice, str)]
         if choices:
             near = difflib.get_close_matches(str(value), choices, 1)
             advice = f"; did you mean {near[0]!r}?" if near else ""

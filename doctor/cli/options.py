@@ -54,6 +54,8 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     "tag": _option(_WORDS, "--tag", panel="History", text="A label of the recorded run.", metavar="LABEL"),
 }
 
+_RECORD = _output(_FILE, "--output", "-o", text="Write the record to FILE: for compare and --against.", metavar="FILE")
+
 
 class Flags(dict[str, Any]):
     """Shared options as given; None where not. ``config``: the file of ``--config``; ``command``: its name."""
@@ -65,9 +67,10 @@ class Flags(dict[str, Any]):
 def shared(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command all shared options; it gets them as one :class:`Flags` in its first parameter."""
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    options = {**OPTIONS, "output": _RECORD} if command.__name__ == "canary" else OPTIONS
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
-        for name, (kind, option) in OPTIONS.items()
+        for name, (kind, option) in options.items()
     ]
 
     @functools.wraps(command)

@@ -128,7 +128,8 @@ def find(
     try:
         return open_remote(word, wanted, default_platform(), connect, cache)
     except TargetError as error:
-        raise TargetError(f"{error} ({why})") from None
+        said = str(error)
+        raise TargetError(f"{said if word in said else f'{word}: {said}'} ({why})") from None
 
 
 def _in_engine(engine: Containers, word: str, wanted: str | None) -> EngineImage | None:

@@ -71,6 +71,12 @@ def test_no_command_shows_the_help_as_it_is(group: tuple[str, ...]) -> None:
     assert "...\n" not in asked.stdout.partition("\nCommands:\n")[2]
 
 
+def test_output_of_the_canary_is_its_record() -> None:
+    """Of the other commands it is the report."""
+    assert "Write the record to FILE" in kdoctor("canary", "--help").stdout
+    assert "Write the report to FILE." in kdoctor("scan", "--help").stdout
+
+
 def test_check_exit_codes(files: dict[str, Path]) -> None:
     """0 for nothing, 1 for an error, 3 for a file that could not be read, and 1 wins over 3."""
     assert kdoctor("check", files["fine"]).returncode == 0

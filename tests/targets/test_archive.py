@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from doctor.errors import TargetError
+from doctor.io.registry.client import RegistryClient
 from doctor.io.registry.interface import Descriptor, Manifest, NotFound
 from doctor.model.facts import is_known
 from doctor.targets import image_cache
 from doctor.targets.archive import open_archive
 from doctor.targets.container import gpus_requested
-from doctor.targets.image import default_platform
+from doctor.targets.image import default_platform, find
 from doctor.targets.image_config import Identity, ImageConfig, home_of, of_document, section
 from doctor.targets.inside import look_inside
 from doctor.targets.inside_options import Inside
@@ -350,6 +351,13 @@ def test_registries_that_lie(tmp_path: Path) -> None:
     refuse("has no sha256:")
     with pytest.raises(TargetError, match="no name of an image"):
         open_remote("NOT A NAME", None, "linux/amd64", lambda: FolderRegistry(place))
+
+
+def test_an_image_that_cannot_be_had_is_named() -> None:
+    """Of several the reader must know which: the registry's own words name its host alone."""
+    refused = r"^127\.0\.0\.1:9/app:1\.4: 127\.0\.0\.1:9: cannot be reached: .* \(no engine answers\)$"
+    with pytest.raises(TargetError, match=refused):
+        find("127.0.0.1:9/app:1.4", None, "never", "no engine answers", lambda: RegistryClient(seconds=2.0))
 
 
 def test_the_machines_platform() -> None:

@@ -65,6 +65,13 @@ def test_options_that_were_not_given_change_nothing(tmp_path: Path) -> None:
     assert settings.select == ("KD1",)
 
 
+@pytest.mark.parametrize(("option", "choices"), [("pull", "never, missing, always"), ("color", "auto, always, never")])
+def test_a_wrong_choice_is_answered_with_the_right_ones(tmp_path: Path, option: str, choices: str) -> None:
+    """Also where not choosing is a choice of its own."""
+    with pytest.raises(UsageError, match=f"^--{option}: {option} is 'perhaps', expected {choices}$"):
+        load(tmp_path, {option: "perhaps"})
+
+
 def test_words_are_split_at_commas_wherever_they_come_from(tmp_path: Path) -> None:
     """``--select KD1,KD2``, KDOCTOR_SELECT=KD1,KD2 and a list in a file mean the same."""
     expected = ("KD1", "KD904")
