@@ -14,10 +14,12 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .builds import CPU_DISTRIBUTIONS, tensorflow_facts
 from .cuda import CHECK, SNAPSHOT
+from .fitting import and_cuda_release, requirements_of, serves
 from .proof import evidence
+from .remedies import and_cuda
 from .shared import CUDA_INSTALLED, gpu_wish, need_gpu_case, nvidia_hardware
 from .tables.packages import distribution
-from .tables.tensorflow import tensorflow_release
+from .tables.tensorflow import newest_release, tensorflow_release
 from .tables.versions import allows
 from .tables.versions import version as version_of
 
@@ -94,14 +96,24 @@ def _cuda_build(case: Case, name: str, text: str) -> str:
             "the wheels on the index for this architecture hold no CUDA"
         )
     release = tensorflow_release(text)
-    wanted = "tensorflow[and-cuda]" if release is None or "and-cuda" in release.extras else "tensorflow"
-    requirement = f"{wanted}=={text}" if release and text else wanted
-    return reqs.replace(case, [name], requirement) if name in CPU_DISTRIBUTIONS else reqs.install(case, requirement)
+    if release is None or not serves(case, release):
+        release = and_cuda_release(case) or release
+    wanted = (and_cuda(case, release) or (f"tensorflow=={release.version}",)) if release else ("tensorflow[and-cuda]",)
+    return reqs.replace(case, [name], *wanted) if name in CPU_DISTRIBUTIONS else reqs.install(case, *wanted)
 
 
 def _windows_without_cuda(case: Case) -> bool:
     version = version_of(reqs.tensorflow_version(case))
     return reqs.system(case) == "windows" and version is not None and version.release[:2] > _LAST_WINDOWS_CUDA
+
+
+def _inside_wsl(case: Case) -> str:
+    """What to install inside WSL: the newest release, or where driver or GPU do not run that, the one that they run."""
+    release = and_cuda_release(case, any_python=True)
+    wanted = requirements_of(case, release) if release else ()
+    if release is newest_release() and len(wanted) == 1:
+        wanted = ()
+    return " ".join(f"'{requirement}'" for requirement in wanted or ("tensorflow[and-cuda]",))
 
 
 @rule("KD302", "tensorflow-native-windows", Severity.ERROR, would_help=SNAPSHOT)
@@ -135,7 +147,7 @@ def tensorflow_native_windows(case: Case) -> Iterator[Finding]:
     yield Finding(
         f"TensorFlow {version} cannot use a GPU on native Windows: 2.10 was the last release that could",
         effect="TensorFlow trains on the CPU, whatever CUDA and driver are installed",
-        fix="install it inside WSL2: wsl --install, then there: pip install 'tensorflow[and-cuda]' "
+        fix=f"install it inside WSL2: wsl --install, then there: pip install {_inside_wsl(case)} "
         "(or on Windows: pip install 'tensorflow<2.11' with Python 3.7 to 3.10 and CUDA 11.2)",
         verify=CHECK,
         evidence=evidence(
@@ -150,9 +162,11 @@ def tensorflow_native_windows(case: Case) -> Iterator[Finding]:
 def tensorflow_overlap(case: Case) -> Iterator[Finding]:
     """Two distributions own the folder `tensorflow`: which one is imported depends on the order of installation.
 
+    The same where one of them was removed, and took files of the other along.
+
     ## Why is this bad?
     Files of two builds lie mixed in one folder. A CPU build may have overwritten the GPU build; removing one removes
-    files of the other; pip does not notice.
+    files of the other; pip does not notice, and goes on listing a TensorFlow that cannot be imported.
 
     ## How to fix
     Remove both, then install one.
@@ -161,6 +175,7 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
     tensorflow.org/install/pip; openai/baselines issue 146.
     """
     packages = need(case.software.packages)
+    yield from _gutted(case)
     owners = _owners(case, packages)
     told = known(case.software.tensorflow.owners)
     names = [canonicalize_name(n) for n in told] if told is not None else [packages[i].name for i in owners]
@@ -185,6 +200,27 @@ def tensorflow_overlap(case: Case) -> Iterator[Finding]:
         evidence=evidence(case, *(packages[i] for i in owners), "software.tensorflow.owners"),
         likely=0.95,
         thing=",".join(sorted(names)),
+    )
+
+
+def _gutted(case: Case) -> Iterator[Finding]:
+    """TensorFlow is listed as installed, and files that its RECORD names are gone."""
+    missing = known(case.software.tensorflow.missing_files) or ()
+    package = reqs.tensorflow_package(case)
+    if not missing or package is None:
+        return
+    version = known(package.version)
+    requirement = package.name + (f"=={version}" if version else "")
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    yield Finding(
+        f"{package.name} {version or ''} is listed as installed, but its files are gone: {missing[0]}{more}",
+        effect="the import fails, or finds an empty `tensorflow`: removing another TensorFlow took the files along, or "
+        "an installation stopped half-way",
+        fix=reqs.replace(case, [package.name], requirement),
+        verify='python -c "import tensorflow as tf; print(tf.__version__)"',
+        evidence=evidence(case, package, "software.tensorflow.missing_files", "software.tensorflow.present"),
+        likely=0.97,
+        thing=package.name,
     )
 
 

@@ -38,6 +38,7 @@ MAX_STRING = 4096
 MAX_TEXT = 1 << 20  # bytes read of one text file, unless a caller says otherwise
 MAX_RODATA = 8 << 20  # bytes searched for a version string in one ELF file
 MAX_RECORD = 4 << 20
+MAX_MISSING = 20
 MAX_PATHS = 1000  # entries of sys.path
 MAX_READ = 1 << 28  # bytes read of all files together; 12 MB were read of one with 137 distributions
 MAX_HEADERS = 1 << 17  # bytes of one METADATA file before its description
@@ -1176,16 +1177,46 @@ def describe_tensorflow(view: View, paths: Paths, found: Sequence[Distribution])
                     join(entry.path, "tensorflow"),
                     "a folder without __init__.py: TensorFlow cannot be imported from it",
                 )
-        return {} if PACKAGES in view.partial else {"present": False, "owners": []}
-    facts = {"present": True, "path": package}  # type: Facts
+        if PACKAGES in view.partial:
+            return {}
+        facts = {"present": False, "owners": []}  # type: Facts
+        _note_missing_files(view, facts, found, "tensorflow")
+        return facts
+    facts = {"present": True, "path": package}
     owners = owners_of(view, found, package)
     _own(view, facts, owners, _header_version(view, package), package)
+    _note_missing_files(view, facts, owners, "tensorflow")
     if "distribution" in facts:
         tag = _platform_tag(view, next(one for one in owners if one.name == facts["distribution"]))
         if tag:
             facts["platform_tag"] = tag
     _read_build_info(view, facts, join(package, "python/platform/build_info.py"))
     return facts
+
+
+def _note_missing_files(view: View, facts: Facts, owners: Sequence[Distribution], name: str) -> None:
+    """Modules and libraries of the package's two upper folders that a RECORD lists and that are not there.
+
+    Who removes one of two distributions that share a folder takes the files of the other along; so do an uninstall
+    or an installation that stopped half-way. Its own files are not looked for any deeper: a look costs a listing.
+    """
+    missing = set()  # type: Set[str]
+    for one in owners:
+        if one.editable or not re.search(r"tensorflow|^tf", one.name) or "RECORD" not in view.names(one.info):
+            continue
+        record = view.text(join(one.info, "RECORD"), MAX_RECORD) or ""
+        listed = re.findall(
+            r'^"?((%s/(?:python/)?)[^/,"\n]+\.(?:py|so[.\d]*|pyd|dll))"?,' % re.escape(name), record, re.M
+        )
+        there = {}  # type: Dict[str, Set[str]]
+        for path, folder in listed:
+            if folder not in there:
+                there[folder] = set(view.names(join(one.location, folder.rstrip("/"))))
+            if base(path) not in there[folder]:
+                missing.add(path)
+                facts.setdefault("distribution", one.name)
+    if missing:
+        facts["missing_files"] = sorted(missing)[:MAX_MISSING]
 
 
 def _header_version(view: View, package: str) -> Optional[str]:

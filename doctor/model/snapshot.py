@@ -166,6 +166,7 @@ class TensorFlow(Facts, frozen=True):
     """The TensorFlow that would be imported, from its package's own build information.
 
     ``present`` False: looked, and it is not installed. ``owners``: all distributions that claim the folder.
+    ``missing_files``: modules and libraries of its upper folders that a RECORD lists and that are not there.
     """
 
     present: Maybe[bool] = unknown("software.tensorflow.present")
@@ -173,6 +174,7 @@ class TensorFlow(Facts, frozen=True):
     distribution: Maybe[str] = unknown("software.tensorflow.distribution")
     owners: Maybe[tuple[str, ...]] = unknown("software.tensorflow.owners")
     path: Maybe[str] = unknown("software.tensorflow.path")
+    missing_files: Maybe[tuple[str, ...]] = unknown("software.tensorflow.missing_files")
     cuda_build: Maybe[bool] = unknown("software.tensorflow.cuda_build")
     cuda_version: Maybe[str] = unknown("software.tensorflow.cuda_version")
     cudnn_version: Maybe[str] = unknown("software.tensorflow.cudnn_version")

@@ -375,3 +375,31 @@ def test_a_real_tensorflow_says_the_same(
             assert found["tensorflow"]["cuda_build"] == build["is_cuda_build"]
             assert found["tensorflow"].get("cuda_version") == build.get("cuda_version")
             assert (found["keras"]["version"], found["keras"]["floatx"]) == (keras, floatx)
+
+
+PARTS = ("tensorflow/__init__.py", "tensorflow/libtensorflow_framework.so.2", "tensorflow/python/_pywrap.so")
+
+
+def _recorded(name: str) -> dict[str, str]:
+    lines = [
+        *PARTS,
+        "tensorflow/include/deep.h",
+        "tensorflow/python/ops/deep.py",
+        "tensorflow/python/__pycache__/x.pyc",
+    ]
+    return dist_info(SITE, name, "2.15.1", RECORD="".join(f"{line},sha256=x,0\n" for line in lines))
+
+
+@pytest.mark.parametrize("gone", [(), PARTS[:1], PARTS[1:], PARTS])
+def test_files_that_a_record_lists_and_that_are_gone(tmp_path: Path, gone: tuple[str, ...]) -> None:
+    """Removing tensorflow-cpu takes the files of tensorflow along; nothing else tells it from a sound one."""
+    there = {f"{SITE}/{part}": "" for part in PARTS if part not in gone}
+    found = look(tmp_path, {**_recorded("tensorflow"), **there, f"{SITE}/tensorflow/include/x.h": ""})["tensorflow"]
+    assert found.get("missing_files", []) == sorted(gone)
+    assert found["present"] is (PARTS[0] not in gone)
+
+
+def test_other_distributions_are_not_asked_for_files(tmp_path: Path) -> None:
+    """An editable build has no files where its RECORD stands."""
+    record = {f"{SITE}/acme-1.dist-info/RECORD": "tensorflow/__init__.py,,\n"}
+    assert "missing_files" not in look(tmp_path, {**dist_info(SITE, "acme", "1"), **record})["tensorflow"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from doctor.model.report import Severity
 from tests.rules.environments import cpu_only, packages, plain, replaced, requiring, wheels
 from tests.rules.machines import Drop, change, fix, message, outcome
 from tests.support import compute, diagnose
@@ -210,3 +211,19 @@ def test_cpu_build_by_name_beside_a_toolkit_is_no_error() -> None:
     assert [f.severity for f in compute("KD301", {"software": software}).findings] == ["warning"]
     chosen = {**software, "tensorflow": {**software["tensorflow"], "distribution": "tensorflow"}}
     assert [f.severity for f in compute("KD301", {"software": chosen}).findings] == ["error"]
+
+
+def _gutted() -> dict[str, Any]:
+    """tensorflow as pip lists it after `pip uninstall tensorflow-cpu` has taken its files along."""
+    facts = {"present": False, "owners": [], "distribution": "tensorflow", "missing_files": ["tensorflow/__init__.py"]}
+    return change(plain("2.15.1"), {"software.tensorflow": facts})
+
+
+def test_a_tensorflow_without_its_files_is_no_pass() -> None:
+    """Listed as installed, impossible to import: the only finding of the scan, and an error."""
+    found = diagnose(_gutted()).findings
+    assert [(f.code, f.severity) for f in found] == [("KD303", Severity.ERROR)]
+    assert (
+        found[0].message == "tensorflow 2.15.1 is listed as installed, but its files are gone: tensorflow/__init__.py"
+    )
+    assert found[0].fix == "pip uninstall -y tensorflow && pip install 'tensorflow==2.15.1'"
