@@ -171,8 +171,9 @@ def _nvcc(case: Case, state: State) -> str:
         wanted = next((t for t in _extra(case) if t.startswith("nvidia-cuda-nvcc")), "nvidia-cuda-nvcc-cu12")
         return reqs.install(case, wanted)
     path = next((p for t in known(case.software.cuda.toolkits) or () if (p := known(t.path))), "/usr/local/cuda")
+    setting = "set" if reqs.system(case) == "windows" else "export"
     return (
-        f"install the nvcc package of CUDA {state.cuda}, then export XLA_FLAGS=--xla_gpu_cuda_data_dir={path} "
+        f"install the nvcc package of CUDA {state.cuda}, then {setting} XLA_FLAGS=--xla_gpu_cuda_data_dir={path} "
         f"and put {path}/bin first on PATH"
     )
 

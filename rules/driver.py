@@ -255,10 +255,22 @@ def driver_dropped_gpu(case: Case) -> Iterator[Finding]:
         f"driver {driver} no longer supports {which(bad)}; the last branch that does is R{last}",
         severity=lowered(case, bad),
         effect="the driver finds no device, and TensorFlow computes on the CPU",
-        fix=f"install the driver of branch R{last} and hold it (Ubuntu: sudo apt-get install nvidia-driver-{last} && "
-        f"sudo apt-mark hold nvidia-driver-{last})",
+        fix=_last_driver(case, last),
         verify="nvidia-smi -L",
         evidence=case.evidence(*facts_of(bad, "machine.driver.version", "machine.driver.libcuda_version")),
         likely=0.95,
         thing=gpu.name,
+    )
+
+
+def _last_driver(case: Case, last: int | None) -> str:
+    """The way to the last driver branch for a GPU, on the system that the driver is of."""
+    if driver_system(case) == "windows":
+        return (
+            f"install the driver of branch R{last} on Windows, from https://www.nvidia.com/drivers, "
+            "and keep Windows Update from replacing it"
+        )
+    return (
+        f"install the driver of branch R{last} and hold it (Ubuntu: sudo apt-get install nvidia-driver-{last} && "
+        f"sudo apt-mark hold nvidia-driver-{last})"
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 from doctor.case import Case
 
 from . import requirements as reqs
+from .compat import driver_version, effective_cuda
 from .cudnn_gpus import capabilities_of, held_back
 from .gpu_code import Code, release_serves
+from .shared import driver_system
 from .tables.cuda import branch_for_cuda, cuda_reported_by, driver_minimum, toolkit
 from .tables.frameworks import unavailable
 from .tables.gpus import architecture
@@ -19,6 +21,7 @@ from .tables.versions import major, numbers
 __all__ = [
     "CHECK_GPUS",
     "Code",
+    "and_cuda_release",
     "cuda_beside",
     "driver_runs",
     "install",
@@ -28,6 +31,8 @@ __all__ = [
     "newest_release",
     "reported_runs",
     "requirement_of",
+    "requirements_of",
+    "serves",
     "unavailable_pin",
 ]
 
@@ -103,6 +108,29 @@ def newest_release(
     return None
 
 
+def serves(case: Case, release: Release) -> bool:
+    """Whether the driver and the GPUs that are known run a release; what is not known does not restrict."""
+    driver, reported = driver_version(case), effective_cuda(case)
+    if driver is not None and driver_runs(driver, release.cuda.version, driver_system(case)) is False:
+        return False
+    return all(release_serves(release, capability, reported) for capability in capabilities_of(case))
+
+
+def and_cuda_release(case: Case, *, any_python: bool = False) -> Release | None:
+    """The newest TensorFlow whose and-cuda extra can be installed here, and which driver and GPUs run.
+
+    ``any_python``: for an environment that is yet to be made.
+    """
+    python = None if any_python else reqs.python_minor(case)
+    for release in reversed(releases()):
+        if release.yanked or release.legacy or "and-cuda" not in release.extras or not serves(case, release):
+            continue
+        pythons = installable_pythons(release)
+        if pythons and (python is None or python in pythons):
+            return release
+    return None
+
+
 def unavailable_pin(release: Release, extras: frozenset[str], python: str | None) -> str | None:
     """Why an extra of a release cannot be installed on a Python: it pins a package that the index does not have.
 
@@ -136,17 +164,23 @@ def cuda_beside(release: Release) -> str:
 
 def install(case: Case, release: Release, *conditions: str) -> str:
     """The command that installs a release with its CUDA, behind what has to hold for it, if anything has to."""
-    before = [*conditions, *_conditions(case, release)]
-    command = reqs.install(case, *_requirements(case, release))
+    before = [*(["inside WSL2"] if _only_in_wsl(case, release) else []), *conditions, *_conditions(case, release)]
+    command = reqs.install(case, *requirements_of(case, release))
     return f"{', '.join(before)}: {command}" if before else command
 
 
 def mentioned(case: Case, release: Release) -> str:
     """The same for the middle of a sentence: the command, and then what has to hold for it."""
-    return ", ".join((reqs.install(case, *_requirements(case, release)), *_conditions(case, release)))
+    where = ["inside WSL2"] if _only_in_wsl(case, release) else []
+    return ", ".join((reqs.install(case, *requirements_of(case, release)), *where, *_conditions(case, release)))
 
 
-def _requirements(case: Case, release: Release) -> tuple[str, ...]:
+def _only_in_wsl(case: Case, release: Release) -> bool:
+    return reqs.system(case) == "windows" and not release.has_cuda("windows_amd64")
+
+
+def requirements_of(case: Case, release: Release) -> tuple[str, ...]:
+    """What brings a release with its CUDA for these GPUs, as far as pip can bring that."""
     return requirement_of(release), *held_back(release, capabilities_of(case))
 
 

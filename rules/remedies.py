@@ -6,8 +6,7 @@ from doctor.case import Case
 from doctor.model.facts import known
 
 from . import requirements as reqs
-from .cudnn_gpus import capabilities_of, held_back
-from .fitting import unavailable_pin
+from .fitting import and_cuda_release, requirements_of, serves, unavailable_pin
 from .loading import State
 from .tables.tensorflow import Release, releases, tensorflow_release
 
@@ -22,43 +21,38 @@ def install_cuda(case: Case, state: State, wheels: tuple[str, ...] = ()) -> str:
         return reqs.install(case, f"cuda-version=={cuda}", "cudnn", "tensorflow=*=*cuda*", package=package)
     if reqs.system(case) == "windows":
         return f"install the CUDA {cuda} toolkit and cuDNN {cudnn}, and put their bin folders on PATH"
-    if release is not None and "and-cuda" in release.extras:
-        command = reqs.install(case, *and_cuda(case, release))
+    if release is not None and (wanted := and_cuda(case, release)) is not None:
+        command = reqs.install(case, *wanted)
         return f"{command}  # at least {', '.join(wheels)}" if wheels and len(wheels) < 4 else command
     conda = f"conda install -c conda-forge cudatoolkit={cuda} cudnn={cudnn}".rstrip("=")
-    return (
-        f"install the CUDA {cuda} toolkit and cuDNN {cudnn} ({conda} brings both), "
-        "or move to a release with the and-cuda extra: " + reqs.install(case, *newest_and_cuda(case))
+    other = and_cuda_release(case)
+    return f"install the CUDA {cuda} toolkit and cuDNN {cudnn} ({conda} brings both)" + (
+        f", or move to a release with the and-cuda extra: {reqs.install(case, *requirements_of(case, other))}"
+        if other
+        else ""
     )
 
 
-def and_cuda(case: Case, release: Release) -> tuple[str, ...]:
-    """The requirements that bring a release with its CUDA: of the next release where its extra cannot be installed."""
-    instead = _instead(case, release.version)
-    brought = tensorflow_release(instead.rpartition("==")[2]) if instead else release
-    return instead or f"tensorflow[and-cuda]=={release.version}", *_held_back(case, brought)
+def and_cuda(case: Case, release: Release) -> tuple[str, ...] | None:
+    """The requirements that bring a release with its CUDA: of the next one where its extra cannot be installed.
 
-
-def newest_and_cuda(case: Case) -> tuple[str, ...]:
-    """The requirements that bring the newest TensorFlow with its CUDA."""
-    return "tensorflow[and-cuda]", *_held_back(case, releases()[-1])
-
-
-def _held_back(case: Case, release: Release | None) -> tuple[str, ...]:
-    return held_back(release or releases()[-1], capabilities_of(case))
-
-
-def _instead(case: Case, version: str) -> str | None:
-    """What to install where this release's and-cuda extra cannot be installed any more: the next one where it can."""
-    python, release = reqs.python_minor(case), tensorflow_release(version)
-    if release is None or not _broken(release, python):
+    None where the release has no such extra, or neither it nor a later one with it can be installed and run here.
+    """
+    if "and-cuda" not in release.extras:
         return None
+    python = reqs.python_minor(case)
+    if not _broken(release, python):
+        return requirements_of(case, release)
     later = releases()[releases().index(release) + 1 :]
-    fitting = [r for r in later if not _broken(r, python) and (python is None or python in r.python["linux_x86_64"])]
+    fitting = [
+        r
+        for r in later
+        if not _broken(r, python) and (python is None or python in r.python["linux_x86_64"]) and serves(case, r)
+    ]
     if not fitting:
-        return "tensorflow[and-cuda]"
+        return None
     same = [r for r in fitting if r.version.split(".")[:2] == fitting[0].version.split(".")[:2]]
-    return f"tensorflow[and-cuda]=={same[-1].version}"
+    return requirements_of(case, same[-1])
 
 
 def _broken(release: Release, python: str | None) -> bool:

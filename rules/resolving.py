@@ -18,7 +18,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import installers
 from . import requirements as reqs
 from .cuda import SNAPSHOT
-from .fitting import unavailable_pin
+from .fitting import and_cuda_release, requirements_of, unavailable_pin
 from .pinning import pinned_or, row_of
 from .proof import evidence
 from .requested import candidates_of, is_met, pythons_for, shown
@@ -26,7 +26,7 @@ from .requested_wheels import wheels_apart
 from .requirements import Asked
 from .tables.packages import Unresolvable, distribution, tensorflow_for_addon, unresolvable
 from .tables.tensorflow import newest_release, releases, tensorflow_release
-from .tables.versions import allows, meet, version
+from .tables.versions import allows, meet, numbers, version
 
 PYTHON = "software.python.version"
 
@@ -165,8 +165,12 @@ def _no_such_extra(case: Case, wanted: Asked) -> tuple[str, str] | None:
         return None
     if any("and-cuda" in release.extras for release in candidates):
         return None
-    first = next(release.version for release in releases() if "and-cuda" in release.extras)
-    return f"the extra and-cuda exists from {first} on", reqs.install(case, "tensorflow[and-cuda]")
+    first = next(release for release in releases() if "and-cuda" in release.extras)
+    why, other = f"the extra and-cuda exists from {first.version} on", and_cuda_release(case)
+    if other is not None:
+        return why, reqs.install(case, *requirements_of(case, other))
+    pythons = sorted(first.python["linux_x86_64"], key=numbers)
+    return why, f"install CUDA and cuDNN beside it, or use Python {pythons[0]} or later"
 
 
 def _extra_elsewhere(case: Case, wanted: Asked) -> tuple[str, str] | None:
