@@ -17,7 +17,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .harmony import together, unmet
-from .neighbours import absent, compiled_for_numpy_1, needs_numpy_1
+from .neighbours import absent, compiled_for_numpy_1, fails_without, needs_numpy_1
 from .proof import evidence
 from .tables.packages import (
     SeenWorking,
@@ -300,13 +300,16 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
 def _conflict(case: Case, owner: Package, requirement: Requirement, target: Package | None, have: str) -> Finding:
     name = canonicalize_name(requirement.name)
     version = known(owner.version) or ""
+    fatal = "" if target is not None else fails_without(case, owner, name)
     return Finding(
         f"{owner.name} {version} requires {name}{requirement.specifier}, but {name} {have}".replace("  ", " "),
-        effect=f"{owner.name} was not made for this {name}" if target else f"{owner.name} fails where it needs {name}",
+        effect=f"{owner.name} was not made for this {name}"
+        if target
+        else fatal or f"{owner.name} fails where it needs {name}",
         fix=reqs.install(case, *unmet(case, owner, requirement), package=target or owner),
         verify=reqs.check(case),
         evidence=evidence(case, owner, target),
-        likely=0.5,
+        likely=0.9 if fatal else 0.5,
         thing=f"{owner.name},{name}",
         change=Change(
             "bound", name, str(requirement.specifier), f"what {owner.name} {version} requires".strip(), mends=False

@@ -15,7 +15,7 @@ from doctor.model.snapshot import Package
 from . import requirements as reqs
 from .harmony import together
 from .proof import evidence
-from .tables.packages import NumpyBuild, numpy_builds
+from .tables.packages import NumpyBuild, imported_at_once, numpy_builds
 from .tables.versions import admits, major
 
 PACKAGES = "software.packages"
@@ -60,6 +60,15 @@ def compiled_for_numpy_1(case: Case) -> Iterator[Finding]:
             likely=0.9 if row.fatal else 0.5,
             thing=package.name,
         )
+
+
+def fails_without(case: Case, owner: Package, name: str) -> str:
+    """What fails at once where a package that TensorFlow or Keras declares is not installed; empty where nothing is."""
+    tensorflow, python = reqs.tensorflow_package(case), reqs.python_minor(case)
+    role = "tensorflow" if owner is tensorflow else owner.name
+    if not imported_at_once(role, known(owner.version) or "", name, python):
+        return ""
+    return "the import of TensorFlow fails" if owner is tensorflow else "every use of keras and tf.keras fails"
 
 
 _IMPORTED = {

@@ -37,6 +37,18 @@ class SeenWorking(Row, frozen=True, kw_only=True):
     but: str = ""
 
 
+class Imports(Row, frozen=True, kw_only=True):
+    """Packages that releases of `tensorflow` or `keras` import at once, and cannot do without.
+
+    `python`: only there (setuptools stands in for distutils from 3.12 on).
+    """
+
+    owner: str
+    versions: str
+    packages: tuple[str, ...]
+    python: str | None = None
+
+
 class NumpyBuild(Row, frozen=True, kw_only=True):
     """The first release of a package whose wheels load under NumPy 2; earlier ones were compiled against NumPy 1.
 
@@ -137,6 +149,7 @@ class Unresolvable(Row, frozen=True, kw_only=True):
 class _Bounds(Table, frozen=True, kw_only=True):
     bounds: tuple[Bound, ...]
     works: tuple[SeenWorking, ...]
+    imports: tuple[Imports, ...]
     numpy_builds: tuple[NumpyBuild, ...]
 
 
@@ -182,6 +195,17 @@ def seen_working(tensorflow: str, package: str, installed: str) -> SeenWorking |
     exact = release.version if release else tensorflow
     rows = (row for row in load(_Bounds, "bounds").works if row.package == package)
     return next((row for row in rows if within(row.tensorflow, exact) and within(row.versions, installed)), None)
+
+
+def imported_at_once(owner: str, text: str, package: str, python: str | None) -> bool:
+    """Whether a release of `tensorflow` or `keras` is known to fail at import without a package."""
+    return any(
+        row.owner == owner
+        and package in row.packages
+        and within(row.versions, text)
+        and (row.python is None or (python is not None and within(row.python, python)))
+        for row in load(_Bounds, "bounds").imports
+    )
 
 
 @functools.cache

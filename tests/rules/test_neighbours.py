@@ -8,7 +8,7 @@ import pytest
 
 from tests.rules.environments import plain, replaced, requiring, without
 from tests.rules.machines import change, fix, message, outcome
-from tests.support import compute
+from tests.support import compute, diagnose
 
 NUMPY_2 = {"numpy": "2.0.2"}
 
@@ -97,3 +97,23 @@ def test_bounds_that_were_seen_to_be_too_narrow_only_warn() -> None:
     )
     assert outcome("KD306", replaced(snapshot, protobuf="4.21.2")) == "error"
     assert outcome("KD306", replaced(snapshot, protobuf="3.19.6")) == "error"
+
+
+@pytest.mark.parametrize(
+    ("python", "missing", "effect"),
+    [
+        ("3.11.7", "absl-py", "the import of TensorFlow fails"),
+        ("3.12.1", "setuptools", "the import of TensorFlow fails"),  # distutils went with Python 3.12
+        ("3.11.7", "setuptools", "tensorflow fails where it needs setuptools"),
+        ("3.11.7", "libclang", "tensorflow fails where it needs libclang"),
+    ],
+)
+def test_what_fails_at_once_stands_first(python: str, missing: str, effect: str) -> None:
+    """Of what is declared and not installed, TensorFlow imports some at once: these are said before the others."""
+    snapshot = change(plain("2.18.1"), {"software.python.version": python})
+    snapshot = requiring(snapshot, "tensorflow", "zzz", missing)
+    found = diagnose(snapshot).findings
+    conflicts = {finding.thing: finding for finding in found if finding.code == "KD309"}
+    assert conflicts[f"tensorflow,{missing}"].effect == effect
+    if "import" in effect:
+        assert list(conflicts) == [f"tensorflow,{missing}", "tensorflow,zzz"]
