@@ -130,11 +130,17 @@ def judge(case: Case, compat: Compat) -> Judgement:
         if compat.version and gpu.capability and dropped_by_driver(gpu.capability, compat.version):
             return Judgement(False, f"its driver branch no longer supports {gpu.name}", gpu.fact)
         allowed = forward_compatible_class(gpu.name)
-        if allowed is False and (verdict is None or "not needed" not in verdict.why):
+        if allowed is False and not _is_the_drivers_own(compat, driver, verdict):
             return Judgement(False, f"forward compatibility is not made for {gpu.name}", gpu.fact)
         if allowed is None:
             unsure = Judgement(None, f"whether forward compatibility is made for {gpu.name}", gpu.fact)
     return unsure or verdict or Judgement(None, "whether it suits this driver", "machine.driver.version")
+
+
+def _is_the_drivers_own(compat: Compat, driver: str | None, verdict: Judgement | None) -> bool:
+    """Whether it is of the driver's branch and, as far as is told, its very version: then nothing is forward of it."""
+    same = compat.version is None or driver is None or same_version(compat.version, driver)
+    return same and verdict is not None and "not needed" in verdict.why
 
 
 def _by_branch(driver: str, compat: Compat, listed: tuple[int, ...] | None) -> Judgement | None:

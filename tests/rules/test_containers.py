@@ -248,11 +248,17 @@ class TestCudaCompatUnsuitable:
             (("TITAN V", "7.0"), "535.104.05", "550.54.15", "error"),
             (A100, "580.95.05", "550.54.15", "error"),
             (A100, "535.104.05", "535.104.05", "passed"),
+            (GEFORCE, "535.104.05", "535.104.05", "passed"),
+            (GEFORCE, "535.54.03", "535.104.05", "error"),
+            (A100, "535.54.03", "535.104.05", "passed"),
             (("NVIDIA RTX A6000", "8.6"), "535.104.05", "550.54.15", "skipped"),
         ],
     )
     def test_gpu_and_branch_must_suit(self, gpu: tuple[str, str], version: str, library: str, expected: str) -> None:
-        """Data-centre GPUs, over the branches of NVIDIA's matrix, and never over a newer driver."""
+        """Data-centre GPUs, over the branches of NVIDIA's matrix, and never over a newer driver.
+
+        A later version of the driver's own branch is forward of it too; the very same version is not.
+        """
         assert outcome("KD503", compat(gpu, version, library, **ON_PATH)) == expected
 
     def test_what_is_not_in_use_does_no_harm(self) -> None:
