@@ -18,8 +18,10 @@ from doctor.model.facts import Missing
 from doctor.model.report import Note
 from doctor.model.snapshot import Snapshot
 from doctor.model.wire import decode_snapshot, load_snapshot
-from doctor.targets.host import Look, look
+from doctor.targets.host import Look, document, look
 from doctor.targets.inside_options import Inside
+from doctor.targets.machine import collect_machine
+from doctor.targets.software import Collected
 from doctor.targets.words import Target, parse
 
 if TYPE_CHECKING:
@@ -50,19 +52,23 @@ class Request:
 
 @dataclass(frozen=True)
 class Looked:
-    """The snapshots to judge; ``unmet`` are named targets that could not be looked at, ``notes`` other remarks."""
+    """The snapshots to judge; ``unmet`` are named targets that could not be looked at, ``notes`` other remarks.
+
+    ``blind``: no target could be looked at; the one snapshot holds only what else there was (machine, project).
+    """
 
     snapshots: tuple[Snapshot, ...]
     unmet: tuple[Note, ...] = ()
     notes: tuple[Note, ...] = ()
     header: tuple[str, ...] = ()
+    blind: bool = False
 
 
 def look_at(request: Request, *, offline: bool = False, strict: bool = False) -> Looked:
     """Look at every target of a request.
 
-    With ``strict`` the first target that cannot be looked at is an error; otherwise it is noted and the others are
-    looked at.
+    With ``strict`` the first target that cannot be looked at is an error; otherwise it is noted, and the others are
+    looked at, with machine and project in any case.
 
     Raises:
         UsageError: the folder is none, a target is not understood.
@@ -84,9 +90,12 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
         try:
             looks.append(_look(target, request, offline, with_machine=machine is None))
         except (TargetError, DoctorError) as error:
-            if strict or len(targets) == 1:
+            if strict or (len(targets) == 1 and isinstance(error, UsageError)):
                 raise
             unmet.append(Note(str(target), str(error)))
+    blind = not looks
+    if blind:
+        looks = [_without_software(targets[0], offline, with_machine=machine is None)]
     notes = [Note("machine", remark) for remark in remarks]
     notes += [Note("software", remark) for one in looks for remark in one.remarks]
     notes += _gap_notes([gap for one in looks for gap in one.gaps])
@@ -96,9 +105,23 @@ def look_at(request: Request, *, offline: bool = False, strict: bool = False) ->
     if project is not None and snapshots:  # once in a run: its findings are the folder's, whatever else is looked at
         snapshots[0] = with_project(snapshots[0], project.result())
     if request.log is not None:
-        log = request.log if isinstance(request.log, Log) else read_file(request.log)
-        snapshots = [joined(snapshot, log) for snapshot in snapshots]
-    return Looked(tuple(snapshots), tuple(unmet), tuple(notes), _header(request, looks, machine))
+        try:
+            log = request.log if isinstance(request.log, Log) else read_file(request.log)
+            snapshots = [joined(snapshot, log) for snapshot in snapshots]
+        except TargetError as error:
+            if strict:
+                raise
+            unmet.append(Note("log", str(error)))
+    return Looked(tuple(snapshots), tuple(unmet), tuple(notes), _header(request, looks, machine), blind)
+
+
+def _without_software(target: Target, offline: bool, *, with_machine: bool) -> Look:
+    """What is left to be judged where a target cannot be looked at: for an interpreter the machine that it runs on."""
+    here = target.kind in ("host", "python")
+    half = collect_machine(offline=offline) if here and with_machine else {}
+    kind = {"python": "interpreter", "snapshot": "host"}.get(target.kind, target.kind)
+    raw = document(kind, target.name or "host", Collected({"missing": "it could not be looked at"}), half)
+    return Look(decode_snapshot(raw), gaps=tuple(half.get("gaps", ())))
 
 
 def _look(target: Target, request: Request, offline: bool, *, with_machine: bool) -> Look:

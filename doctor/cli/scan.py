@@ -75,7 +75,7 @@ def scan(
         from doctor.cli.fixing import mend
 
         judged, fixes = mend(session, request, judged, write=write)
-    if not canary or not judged:
+    if not canary or looked.blind:
         session.finish(judged, unmet=looked.unmet, notes=looked.notes, fixes=fixes)
     from doctor.canary.beside import run_beside
     from doctor.canary.present import Bar

@@ -57,7 +57,7 @@ def ask(interpreter: Interpreter, runner: Runner = run, seconds: float = SECONDS
     except CannotStart as error:
         raise TargetError(str(error)) from None
     document = document_in(result.stdout)
-    if document is None:
+    if document is None or not isinstance(document.get("software", document.get("error")), (dict, str)):
         why = result.failure(seconds) or "answered something that is not the collector's document"
         last = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         said = f": {last[0][:200]}" if last else ""
@@ -105,8 +105,17 @@ def collected(document: dict[str, Any], how: str) -> Collected:
     software = document.get("software")
     return Collected(
         software if isinstance(software, dict) else {},
-        tuple(document.get("partial") or ()),
-        tuple(document.get("derived") or ()),
-        tuple(document.get("gaps") or ()),
+        _texts(document.get("partial")),
+        _texts(document.get("derived")),
+        tuple(gap for gap in _listed(document.get("gaps")) if isinstance(gap, dict) and {"path", "why"} <= set(gap)),
         how,
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in _listed(value) if isinstance(item, str))
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list out of a document that an interpreter of somebody else's wrote; nothing where it is none."""
+    return value if isinstance(value, list) else []

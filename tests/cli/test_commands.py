@@ -120,7 +120,6 @@ def test_check_on_another_machine(files: dict[str, Path]) -> None:
         (("scan", "--fail-on", "fatal"), 2, "expected error, warning, info, never"),
         (("scan", "--select", "KD999"), 2, "KD999"),
         (("scan", "/no/such/folder"), 2, "no such folder"),
-        (("scan", "--python", "/no/such/python"), 3, "no such interpreter"),
         (("scan", "--target", "image:"), 2, "a name is missing"),
         (("snapshot", "snapshot:/no/such.json"), 3, "cannot be read"),
         (("rule", "KD999"), 2, "no rule is called"),
