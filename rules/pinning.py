@@ -15,7 +15,7 @@ from doctor.model.facts import known
 from doctor.model.report import Location
 
 from . import requirements as reqs
-from .tables.packages import broken_bounds
+from .tables.packages import broken_bounds, distribution
 from .tables.versions import admits, version
 
 # A release that the index has: no local build, no development version.
@@ -25,6 +25,8 @@ _RELEASE = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?")
 def version_to_pin(case: Case, row: dict[str, Any]) -> tuple[str | None, str]:
     """The version for a row of ``project.requirements``, with where it comes from; None where nothing tells one.
 
+    With None stands why the installed version is not taken, where that needs saying.
+
     What an image installs is not what is installed here: for it count lock files and exact requests only.
     """
     name = str(row.get("name"))
@@ -33,7 +35,8 @@ def version_to_pin(case: Case, row: dict[str, Any]) -> tuple[str | None, str]:
     for found, why in _candidates(case, row, name):
         if _RELEASE.fullmatch(found) and _allowed(row, found) and _works(case, name, found):
             return found, why
-    return None, ""
+    lacking = None if row.get("kind") == "install" or case.package(name) is None else _lacking(case, row)
+    return None, f"the one you tested: this environment lacks {lacking} of the same file" if lacking else ""
 
 
 def row_of(case: Case, place: Location | None, name: str) -> dict[str, Any]:
@@ -58,7 +61,9 @@ def _candidates(case: Case, row: dict[str, Any], name: str) -> list[tuple[str, s
     if row.get("kind") != "install":
         package = case.package(name)
         installed = known(package.version) if package is not None and not known(package.editable) else None
-        return [*found, (installed, "the version that is installed")] if installed else found
+        if installed and _lacking(case, row) is None:
+            found.append((installed, "the version that is installed"))
+        return found
     asked = {
         (version, str(other.get("path")))
         for other in known(case.project.requirements) or ()
@@ -67,6 +72,25 @@ def _candidates(case: Case, row: dict[str, Any], name: str) -> list[tuple[str, s
     if len({text for text, _ in asked}) == 1:
         found += [(text, f"the version for {path}") for text, path in sorted(asked)[:1]]
     return found
+
+
+def _lacking(case: Case, row: dict[str, Any]) -> str | None:
+    """What the same file pins exactly and the environment lacks: it was not made from that file, and tells nothing.
+
+    Its numpy may be one that a pinned neighbour, which nobody installed there, refuses. What TensorFlow itself works
+    with stands in the tables and is judged apart.
+    """
+    if case.is_partial("software.packages"):
+        return None
+    for other in known(case.project.requirements) or ():
+        name, asked = str(other.get("name")), str(other.get("specifier") or "")
+        beside = other.get("path") == row.get("path") and name != row.get("name") and other.get("exact") is True
+        if not beside or not asked or distribution(name) is not None or not _holds(case, other):
+            continue
+        package = case.package(name)
+        if package is None or admits(asked, known(package.version) or "") is False:
+            return f"{name}{asked}"
+    return None
 
 
 def _asked(case: Case, row: dict[str, Any]) -> str | None:

@@ -38,6 +38,27 @@ def test_a_numeric_dependency_without_an_exact_version() -> None:
     assert finding.message == "keras comes from a URL without hash or commit"
 
 
+def test_an_environment_that_was_not_made_from_the_file_names_no_version() -> None:
+    """It lacks what the file pins, or has another version of it: its numpy may be one that pandas 2.1 refuses."""
+    rows = asked("numpy"), asked("pandas", exact=True, specifier="==2.1.4", line=2)
+    numpy, pandas = {"name": "numpy", "version": "2.4.6"}, {"name": "pandas", "version": "2.1.4"}
+    why = "the one you tested: this environment lacks pandas==2.1.4 of the same file"
+    unknown = f"write numpy==VERSION, {why}"
+    for packages, fix in (
+        ([numpy], unknown),
+        ([numpy, {**pandas, "version": "3.0.1"}], unknown),
+        ([numpy, pandas], "write numpy==2.4.6, the version that is installed"),
+    ):
+        (finding,) = compute("KD601", project(*rows, packages=packages)).findings
+        assert finding.fix == fix
+    elsewhere = project(rows[0], {**rows[1], "path": "docs/requirements.txt"}, packages=[numpy])
+    assert compute("KD601", elsewhere).findings[0].fix.startswith("write numpy==2.4.6")
+    foreign = project(rows[0], {**rows[1], "marker": "sys_platform == 'win32'"}, packages=[numpy])
+    foreign["software"]["python"] = {"version": "3.11.7"}
+    foreign["machine"] = {"os": "linux", "architecture": "x86_64"}
+    assert compute("KD601", foreign).findings[0].fix.startswith("write numpy==2.4.6")
+
+
 def test_with_all_dependencies_each_package_counts() -> None:
     """A row that was asked to count is judged whatever the package does."""
     assert [f.thing for f in compute("KD601", project(asked("requests", counts=True))).findings] == ["requests"]
