@@ -77,6 +77,7 @@ _IMPORTED = {
     "opencv-contrib-python": "cv2",
     "opencv-contrib-python-headless": "cv2",
     "scikit-learn": "sklearn",
+    "scipy": "scipy.linalg",
     "scikit-image": "skimage",
     "pywavelets": "pywt",
     "netcdf4": "netCDF4",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator
+
+import msgspec
 
 from doctor import catalogue
 from doctor.model.facts import Inapplicable, Unknown, known, need
@@ -24,6 +28,8 @@ _BLOCKING = frozenset(
         *("KD201", "KD202", "KD203", "KD205", "KD207", "KD301", "KD302", "KD501", "KD503"),
     }
 )
+_SHOWN = 160  # characters of the error
+_LIKELY = ("KD305", "KD306", "KD307", "KD308", "KD309")  # warnings of these may be the reason why it fails
 # Errors of these mean that the import itself fails.
 _FATAL = frozenset({"KD110", "KD303", "KD305", "KD306", "KD307", "KD310"})
 
@@ -80,12 +86,39 @@ def _another_version(case: Case) -> Iterator[Finding]:
 
 
 def _failed(case: Case, why: str) -> Iterator[Finding]:
-    """The import failed, and no rule said that it would."""
+    """The import failed, and no rule said that it would; a warning may name the reason all the same."""
+    absent = known(case.software.tensorflow.present) is False and "No module named 'tensorflow'" in why
     found, _ = _predicted(case, _FATAL)
-    if not found:
-        yield _contradiction(
-            case, f"TensorFlow could not be started ({why[:120]}), and nothing in the facts says why", ()
-        )
+    if found or absent:
+        return
+    what = f"TensorFlow could not be started ({' '.join(why.split())[:_SHOWN]})"
+    warned = [(code, finding) for code in _LIKELY for finding in _findings_of(code, case)]
+    if not warned:
+        yield _contradiction(case, f"{what}, and nothing in the facts says why", ())
+        return
+    code, reason = max(warned, key=lambda pair: (_named_in(pair[1], why), pair[1].likely))
+    contradiction = _contradiction(case, f"{what}: the likeliest reason is {code}, {reason.message}", (code,))
+    yield msgspec.structs.replace(
+        contradiction,
+        effect="TensorFlow cannot be used as it is installed",
+        fix=reason.fix or contradiction.fix,
+        caused_by=(code,),
+    )
+
+
+def _findings_of(code: str, case: Case) -> list[Finding]:
+    found: list[Finding] = []
+    with contextlib.suppress(Unknown, Inapplicable):
+        found += catalogue.find(code).check(case)
+    return found
+
+
+def _named_in(finding: Finding, why: str) -> bool:
+    """Whether the error names what the finding is about: a package, or the module that it brings."""
+    names = {name for thing in finding.thing.split(",") for name in (thing, thing.replace("-", "_"))}
+    if "setuptools" in names:
+        names |= {"distutils", "pkg_resources"}  # it stands in for the one and brings the other
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", why) for name in names - {"", "tensorflow", "keras"})
 
 
 def _contradiction(case: Case, message: str, codes: tuple[str, ...]) -> Finding:

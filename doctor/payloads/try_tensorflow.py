@@ -1,4 +1,4 @@
-"""Sent on stdin to an environment's own Python: imports TensorFlow, lists its GPUs and lets each do one small product.
+"""Sent on stdin to an environment's own Python: imports TensorFlow and its Keras, lists GPUs, lets each do one product.
 
 Answers one JSON line on stdout; whatever TensorFlow itself prints goes to stderr. Standard library and TensorFlow only.
 """
@@ -22,13 +22,25 @@ def observe() -> "Dict[str, Any]":
         facts["error"] = "import tensorflow: %s: %s" % (type(error).__name__, str(error)[:500])
         return facts
     facts["import_seconds"] = round(time.time() - started, 2)
-    facts["version"] = str(getattr(tf, "__version__", ""))
+    if not hasattr(tf, "__version__"):  # what an uninstall leaves behind is imported as an empty namespace
+        facts["error"] = (
+            "import tensorflow: no TensorFlow, but a folder without it: %s"
+            % str(list(getattr(tf, "__path__", [])))[:300]
+        )
+        return facts
+    facts["version"] = str(tf.__version__)
     try:
         gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     except Exception as error:
         facts["error"] = "list_physical_devices: %s: %s" % (type(error).__name__, str(error)[:500])
         return facts
     facts["gpus"] = gpus
+    try:
+        if not facts["version"].startswith(("0.", "1.")):
+            tf.keras.layers.Dense(1)  # Keras is imported when first used: without it TensorFlow starts all the same
+    except BaseException as error:
+        facts["error"] = "tf.keras: %s: %s" % (type(error).__name__, str(error)[:500])
+        return facts
     for index in range(len(gpus)):
         try:
             with tf.device("/GPU:%d" % index):

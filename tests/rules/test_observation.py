@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.rules.environments import cpu_only, plain, system, wheels
+from tests.rules.environments import cpu_only, plain, replaced, requiring, system, wheels
 from tests.rules.machines import Drop, change, message, outcome
+from tests.support import compute
 
 SEEN = ["/physical_device:GPU:0"]
 
@@ -92,3 +93,33 @@ def test_an_import_that_fails_for_a_known_reason() -> None:
 def test_not_tried() -> None:
     """Nobody started TensorFlow."""
     assert outcome("KD809", working()) == "skipped"
+
+
+def _with_a_warning(error: str) -> dict[str, Any]:
+    """Two declared requirements that are not met, neither of them an error; and what happened at the import."""
+    snapshot = requiring(replaced(plain("2.18.1"), typing_extensions="4.0.1"), "keras", "typing-extensions>=4.10")
+    return tried(requiring(snapshot, "tensorflow", "setuptools", "wrapt"), error=error)
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        ("import tensorflow: ModuleNotFoundError: No module named 'distutils'", "setuptools"),
+        ("import tensorflow: ModuleNotFoundError: No module named 'wrapt'", "wrapt"),
+        ("tf.keras: ImportError: cannot import name 'x' from 'typing_extensions' (…)", "typing-extensions"),
+    ],
+)
+def test_a_failure_that_a_warning_explains_names_it(error: str, named: str) -> None:
+    """No longer without a reason: the package that the error names, its rule, and its fix."""
+    found = compute("KD809", _with_a_warning(error)).findings
+    assert len(found) == 1
+    assert "the likeliest reason is KD309" in found[0].message
+    assert named in found[0].message.rpartition("KD309")[2]
+    assert found[0].fix.startswith("pip install ")
+    assert named in found[0].fix
+
+
+def test_nothing_to_import_was_predicted() -> None:
+    """TensorFlow is not installed, and could not be imported: they agree."""
+    facts = {"present": False, "observed": {"error": "import tensorflow: No module named 'tensorflow'"}}
+    assert outcome("KD809", change(plain(), {"software.tensorflow": facts})) == "passed"
