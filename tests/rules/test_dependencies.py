@@ -121,6 +121,8 @@ class TestAddons:
             ("2.17.1", "tensorflow_addons", "0.23.0", "error"),
             ("2.19.0", "tensorflow_decision_forests", "1.12.0", "passed"),
             ("2.19.1", "tensorflow_decision_forests", "1.12.0", "error"),
+            ("2.10.1", "tensorflow_directml_plugin", "0.4.0.dev230202", "passed"),
+            ("2.11.0", "tensorflow_directml_plugin", "0.2.0.dev221020", "error"),
             ("2.17.1", "tensorflow_text", "9.0", "passed"),  # nobody knows it
         ],
     )
