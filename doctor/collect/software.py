@@ -15,7 +15,9 @@ Sections: 1 files, 2 ELF, 3 interpreter, 4 paths, 5 distributions, 6 TensorFlow 
 """
 
 import ast
+import base64
 import errno
+import hashlib
 import json
 import os
 import re
@@ -39,6 +41,7 @@ MAX_TEXT = 1 << 20  # bytes read of one text file, unless a caller says otherwis
 MAX_RODATA = 8 << 20  # bytes searched for a version string in one ELF file
 MAX_RECORD = 4 << 20
 MAX_MISSING = 20
+MAX_HASHED = 8
 MAX_PATHS = 1000  # entries of sys.path
 MAX_READ = 1 << 28  # bytes read of all files together; 12 MB were read of one with 137 distributions
 MAX_HEADERS = 1 << 17  # bytes of one METADATA file before its description
@@ -971,7 +974,41 @@ def find_distributions(view: View, python: Interpreter, paths: Paths) -> List[Di
             one.editable = True
     targets = {one.name: one.target for one in found if one.target}
     found = [one for one in found if one.target or not _is_source(one, targets.get(one.name))]
-    return _with_conda(view, python, found)
+    return _with_conda(view, python, _without_stale(view, found))
+
+
+def _without_stale(view: View, found: List[Distribution]) -> List[Distribution]:
+    """`found` without records of other versions that an interrupted update left in the same folder.
+
+    Whose files are there, the hashes of a RECORD tell; where none or several fit, all stay, the first one in use.
+    """
+    places = {}  # type: Dict[Tuple[str, str], List[Distribution]]
+    for one in found:
+        if one.info and not one.editable:
+            places.setdefault((one.location, one.name), []).append(one)
+    stale = set()  # type: Set[int]
+    for (location, name), several in places.items():
+        fitting = [one for one in several if _files_fit(view, one)] if len(several) > 1 else []
+        if len(fitting) == 1:
+            stale.update(id(one) for one in several if one is not fitting[0])
+            view.gap(
+                location, "%d versions of %s are recorded; the files are %s" % (len(several), name, fitting[0].version)
+            )
+    return [one for one in found if id(one) not in stale]
+
+
+def _files_fit(view: View, one: Distribution) -> bool:
+    """Whether the first modules that a RECORD lists are there as it lists them."""
+    record = view.text(join(one.info, "RECORD"), 1 << 16) or "" if "RECORD" in view.names(one.info) else ""
+    listed = re.findall(r"^([^,\"\n]+\.py),sha256=([\w-]+),([1-9]\d*)$", record, re.M)
+    # the versions of a package share most of their small files: what is named after the version decides
+    listed.sort(key=lambda row: (not re.search(r"version|__init__", row[0]), row[0].count("/")))
+    for path, expected, size in listed[:MAX_HASHED]:
+        data = view.read(join(one.location, path), 0, MAX_TEXT)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data or b"").digest()).decode("ascii").rstrip("=")
+        if data is None or len(data) != int(size) or digest != expected.rstrip("="):
+            return False
+    return bool(listed)
 
 
 def _is_source(one: Distribution, target: Optional[str]) -> bool:

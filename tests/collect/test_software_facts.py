@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import platform
 import shutil
@@ -403,3 +405,29 @@ def test_other_distributions_are_not_asked_for_files(tmp_path: Path) -> None:
     """An editable build has no files where its RECORD stands."""
     record = {f"{SITE}/acme-1.dist-info/RECORD": "tensorflow/__init__.py,,\n"}
     assert "missing_files" not in look(tmp_path, {**dist_info(SITE, "acme", "1"), **record})["tensorflow"]
+
+
+def _version_of_numpy(version: str, text: str) -> dict[str, str]:
+    """A record of NumPy whose version file has this text."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+    record = f"numpy/version.py,sha256={digest},{len(text)}\nnumpy/__init__.py,sha256={EMPTY},0\n"
+    return dist_info(SITE, "numpy", version, RECORD=record)
+
+
+EMPTY = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+
+
+def test_a_record_that_an_update_left_behind_is_not_in_use(tmp_path: Path) -> None:
+    """Two versions of NumPy in one folder: pip lists the one it meets first, the files say which one is imported."""
+    records = {**_version_of_numpy("1.24.4", "version = '1.24.4'"), **_version_of_numpy("2.0.2", "version = '2.0.2'")}
+    for version in ("1.24.4", "2.0.2"):
+        files = {**records, f"{SITE}/numpy/version.py": f"version = '{version}'", f"{SITE}/numpy/__init__.py": ""}
+        packages = look(tmp_path / version, files)["packages"]
+        assert [row["version"] for row in packages if row["name"] == "numpy"] == [version]
+
+
+def test_records_that_no_file_decides_between_all_stay(tmp_path: Path) -> None:
+    """Nothing is guessed: the first one stands for the package, as pip has it."""
+    records = {**_version_of_numpy("1.24.4", "a"), **_version_of_numpy("2.0.2", "b")}
+    packages = look(tmp_path, {**records, f"{SITE}/numpy/version.py": "changed by hand"})["packages"]
+    assert [row["version"] for row in packages if row["name"] == "numpy"] == ["1.24.4", "2.0.2"]
