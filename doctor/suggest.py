@@ -12,6 +12,7 @@ from doctor.case import Case
 from doctor.errors import UsageError
 from doctor.model.facts import Unknown, known
 from doctor.model.snapshot import Snapshot
+from doctor.report import sanitize
 
 PACKAGES = ("tensorflow", "tensorflow-cpu")
 _DRIVER = re.compile(r"\d{3}(\.\d{1,4}){0,3}")
@@ -100,7 +101,7 @@ def text(asked: Any, fits: tuple[Any, ...], most: int = 5) -> str:
     if other is not None:
         python, fit = other
         lines += ["", f"With Python {python}, {fit.version} would fit: uv venv --python {python}"]
-    return "\n".join(lines) + "\n"
+    return sanitize.screen("".join(f"{sanitize.line(line)}\n" for line in lines))
 
 
 def _header(asked: Any) -> str:

@@ -30,6 +30,7 @@ def snapshot(
     """Collect facts and save them as a snapshot."""
     from doctor.cli.session import emit
     from doctor.io.files import write_atomically
+    from doctor.report.sanitize import json_text
     from doctor.scan import Request, look_at
     from doctor.settings import load_settings
     from doctor.share import shared_block
@@ -46,8 +47,8 @@ def snapshot(
     from doctor.model.wire import encode_snapshot
 
     found = looked.snapshots[0]
-    data = shared_block(found) if share else encode_snapshot(found)
+    text = json_text((shared_block(found) if share else encode_snapshot(found)).decode())
     if output is not None:
-        write_atomically(output, data)
+        write_atomically(output, text.encode())
     else:
-        emit(data.decode())
+        emit(text)

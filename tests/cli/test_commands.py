@@ -173,6 +173,20 @@ def test_control_characters_never_reach_the_terminal(tmp_path: Path) -> None:
         assert not [line for line in run.stdout.splitlines() if line.startswith("::")]
 
 
+@pytest.mark.parametrize(
+    "command", [("suggest", "--machine"), ("suggest", "--format", "json", "--machine"), ("snapshot",)]
+)
+def test_what_a_snapshot_says_acts_on_no_terminal(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Control characters and direction marks of a snapshot come out as escapes, whatever prints them."""
+    file = tmp_path / "node.json"
+    hostile = "3.11\x1b[31m\x9b\u202e\r\n::error::x"
+    file.write_text(json.dumps({"software": {"python": {"version": hostile}}, "machine": {"os": "linux", "gpus": []}}))
+    run = kdoctor(*command, file, cwd=tmp_path)
+    assert "3.11" in run.stdout
+    assert not set(run.stdout) & set("\x1b\x9b\u202e\r")
+    assert "\n::error" not in run.stdout
+
+
 def test_baseline_keeps_known_findings_quiet(files: dict[str, Path], tmp_path: Path) -> None:
     """What a baseline holds does not count any more, and is counted as suppressed."""
     baseline = tmp_path / "known.json"

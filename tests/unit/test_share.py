@@ -40,3 +40,21 @@ def test_names_of_people_hosts_and_projects_are_taken_out(monkeypatch: pytest.Mo
     assert "~/secret-project/.venv/bin/python" in text
     assert "project" not in shared
     assert "log" not in shared
+
+
+def test_a_node_is_not_named_by_the_name_of_its_snapshot() -> None:
+    """The probe calls the subject like the node; in a shared block it is the host."""
+    shared = block({"subject": {"kind": "host", "name": "trainer-03"}, "machine": {"name": "trainer-03"}})
+    assert "trainer-03" not in json.dumps(shared)
+    assert shared["subject"]["name"] == "host"  # type: ignore[index]
+
+
+def test_private_registries_are_taken_out_and_public_ones_stay() -> None:
+    """What is left of a reference still tells repository, tag and digest."""
+    private = "registry.corp.example:5000/team/app:1"
+    image = {"reference": private, "repo_digests": [f"{private}@sha256:0"], "base": {"name": "nvcr.io/nvidia/cuda:12"}}
+    labels = {"maintainer": "somebody at corp.example"}
+    found = block({"subject": {"kind": "image", "name": private}, "software": {"image": {**image, "labels": labels}}})
+    assert "corp.example" not in json.dumps(found)
+    assert found["subject"]["name"] == "…/team/app:1"  # type: ignore[index]
+    assert found["software"]["image"]["base"]["name"] == "nvcr.io/nvidia/cuda:12"  # type: ignore[index]
