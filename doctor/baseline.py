@@ -35,7 +35,8 @@ def read(path: Path) -> Baseline:
     try:
         raw = read_document(path, expected="baseline")
     except DocumentError as error:
-        raise UsageError(f"{error}; write one with --write-baseline") from None
+        told = str(error)
+        raise UsageError(told if "--write-baseline" in told else f"{told}; write one with --write-baseline") from None
     if raw.get("kind") != KIND:
         raise UsageError(f"{path}: not a kdoctor document; expected {KIND}; write one with --write-baseline")
     rows: Any = raw.get("findings")
