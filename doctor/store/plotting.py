@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import io
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from doctor.report.sanitize import line
+from doctor.report.totals import count
 from doctor.store.steps import Point, Series, Step, find_levels
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ _MOST_MARKS = 1000
 _FEW = 50
 _MOST_CAPTIONS = 6
 _MOST_PASSING = 20
+_HALF_A_DAY: Any = datetime.timedelta(hours=12)
 Drifts = Sequence[tuple[Step, dict[str, Any]]]
 _PAGE_STYLE = (
     "body{font-family:sans-serif;margin:2em auto;max-width:70em;padding:0 1em}svg{width:100%;height:auto}"
@@ -58,7 +61,7 @@ def told_sparklines(
     lines = []
     for one, drifts in zip(series, steps, strict=True):
         values = [point.accuracy for point in one.points]
-        lines.append(f"{line(one.name, 90)}: {len(values)} runs, {min(values):.4f} to {max(values):.4f}")
+        lines.append(f"{line(one.name, 90)}: {count(len(values), 'run')}, {min(values):.4f} to {max(values):.4f}")
         lines.append(f"  {sparkline(one.points, unicode=unicode, span=2 * tolerance)}")
         lines += [
             f"  {step.after.ran_at:%Y-%m-%d} {step.level.accuracy:.4f} → {step.after.accuracy:.4f}, run {step.after.id}"
@@ -106,6 +109,8 @@ def _draw_series(axes: Axes, series: Series, drifts: Drifts, tolerance: float) -
         color=_BLUE,
         markersize=9 if len(points) <= _FEW else 4,
     )
+    if moments and min(moments) == max(moments):  # one moment has no span of its own: years would be drawn
+        axes.set_xlim(moments[0] - _HALF_A_DAY, moments[0] + _HALF_A_DAY)
     levels = find_levels(series, tolerance)
     ends = [level.point.ran_at for level in levels[1:]] + moments[-1:]
     for level, end in zip(levels, ends, strict=True):

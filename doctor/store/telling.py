@@ -16,7 +16,7 @@ _MOST_PASSING = 10
 def told_drift(series: Sequence[Series], drifts: Sequence[dict[str, Any]], tolerance: float) -> str:
     """Every drift with its date, the run before, and what changed; one line where there is none."""
     runs = sum(len(one.points) for one in series)
-    counted = f"{runs} runs with an accuracy in {len(series)} series"
+    counted = f"{_counted(runs, 'run')} with an accuracy in {len(series)} series"
     if not drifts:
         return f"no drift beyond ±{tolerance:g} in {counted}\n"
     lasting, passing = ([drift for drift in drifts if drift["passing"] is kind] for kind in (False, True))

@@ -227,6 +227,17 @@ def test_plots_as_svg_png_html_and_in_the_terminal(year: Path) -> None:
     assert kdoctor("history", "plot", "-o", "year.gif", cwd=year).returncode == 2
 
 
+def test_a_single_run_is_plotted_on_its_day(project: Path) -> None:
+    """Its axis tells hours, not the years before and after it; one run is not "1 runs"."""
+    with open_store(Place(path=project / ".kdoctor" / "history.db")) as store:
+        write_entries(store, [runs.canary_entry(runs.canary(0))])
+    assert kdoctor("history", "plot", "-o", "one.svg", cwd=project).returncode == 0
+    labels = [text.text for text in ET.parse(project / "one.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert "06:00" in labels
+    assert not [label for label in labels if label in map(str, range(2020, 2030))]
+    assert ": 1 run, " in kdoctor("history", "plot", cwd=project).stdout
+
+
 def test_names_in_a_plot_are_text(project: Path) -> None:
     """A model called like markup, or like a formula, is only a name."""
     with open_store(Place(path=project / ".kdoctor" / "history.db")) as store:

@@ -111,6 +111,7 @@ def prune(
 ) -> None:
     """Forget old runs; accepted ones are kept."""
     from doctor.errors import UsageError
+    from doctor.report.totals import count
     from doctor.store import upkeep
     from doctor.store.opening import exists, open_store
 
@@ -123,7 +124,8 @@ def prune(
         done = upkeep.prune(store, keep=keep, before=o.moment(before, "--before"), dry=dry_run)
     verb = "would be forgotten" if dry_run else "forgotten"
     kept = f"; {done.accepted} accepted kept" if done.accepted else ""
-    typer.echo(f"{done.runs} runs, {done.environments} environments, {done.documents} records {verb}{kept}")
+    gone = (count(done.runs, "run"), count(done.environments, "environment"), count(done.documents, "record"))
+    typer.echo(f"{', '.join(gone)} {verb}{kept}")
 
 
 def check(history: o.Where = None, config: o.Config = None) -> None:
@@ -131,6 +133,7 @@ def check(history: o.Where = None, config: o.Config = None) -> None:
     from doctor.cli.options import leave
     from doctor.errors import UsageError
     from doctor.report.sanitize import line
+    from doctor.report.totals import count
     from doctor.store import upkeep
     from doctor.store.opening import exists, open_store
 
@@ -142,8 +145,9 @@ def check(history: o.Where = None, config: o.Config = None) -> None:
         held = upkeep.counts(store)
     for fault in faults:
         typer.echo(line(fault))
-    told = ", ".join(f"{count} {name}" for name, count in held.items())
-    typer.echo(f"{place}: {told}; {f'{len(faults)} faults' if faults else 'whole'}")
+    nouns = {"runs": "run", "environments": "environment", "documents": "record", "references": "reference"}
+    told = ", ".join(count(held[name], noun) for name, noun in nouns.items())
+    typer.echo(f"{place}: {told}; {count(len(faults), 'fault') if faults else 'whole'}")
     leave(1 if faults else 0)
 
 

@@ -75,6 +75,7 @@ def export(
     from doctor.cli.session import emit
     from doctor.errors import UsageError
     from doctor.io.files import write_atomically
+    from doctor.report.totals import count
     from doctor.store import showing
     from doctor.store.exporting import to_mlflow, whole_runs
     from doctor.store.opening import open_store
@@ -86,7 +87,8 @@ def export(
     _, place = o.find(config, history)
     with open_store(place, write=False) as store:
         if to == "mlflow":
-            typer.echo(f"{len(to_mlflow(store, wanted, experiment))} runs copied to experiment {experiment}")
+            copied = count(len(to_mlflow(store, wanted, experiment)), "run")
+            typer.echo(f"{copied} copied to experiment {experiment}")
             return
         rows = list(whole_runs(store, wanted)) if to == "jsonl" else list_runs(store, wanted)[::-1]
     text = showing.as_lines(rows) if to == "jsonl" else showing.as_csv(rows)
