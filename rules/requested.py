@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from packaging.version import Version
+
 from doctor.case import Case
-from doctor.model.facts import applies, known
+from doctor.model.facts import Unknown, applies, known
 
 from . import requirements as reqs
 from .requirements import Asked
 from .tables.packages import Distribution, distribution, pythons_of
-from .tables.tensorflow import releases, tensorflow_release
-from .tables.versions import allows
+from .tables.tensorflow import newest_release, releases, tensorflow_release
+from .tables.versions import allows, version
 
 
 def wanted_tensorflow(case: Case) -> tuple[Asked, ...]:
@@ -60,6 +62,38 @@ def pythons_for(name: str, text: str, platforms: tuple[str, ...] | None) -> set[
         else ("linux_x86_64", "windows_amd64", "macos_x86_64", "macos_arm64", "linux_aarch64")
     )
     return {python for platform in every for python in pythons_of(name, text, platform) or ()}
+
+
+def pinned(wanted: Asked) -> str | None:
+    """The version of an exact pin."""
+    exact = [s for s in wanted.requirement.specifier if s.operator in ("==", "===") and not s.version.endswith("*")]
+    return exact[0].version if len(exact) == 1 else None
+
+
+def never_made(wanted: Asked) -> str | None:
+    """What to ask for in place of a pin of a release that was never made; None where it was, or may yet be.
+
+    The tables are of one day: a later patch of the two newest minor versions may have been released since.
+    """
+    pin, row = version(pinned(wanted)), distribution(wanted.name)
+    every = [r.version for r in releases()] if wanted.name == "tensorflow" else list(row.versions if row else ())
+    if pin is None or pin.is_prerelease or pin.local or not every or candidates_of(wanted):
+        return None
+    minors = sorted({Version(r.version).release[:2] for r in releases()})
+    near = [text for text in every if Version(text).release[:2] == pin.release[:2]]
+    if pin.release[:2] > minors[-1] or (pin.release[:2] in minors[-2:] and all(Version(text) < pin for text in near)):
+        return None
+    if wanted.name != "tensorflow" and str(pin) in {r.version for r in releases()}:
+        return f"tensorflow=={pin}"
+    if wanted.name != "tensorflow" and not near:
+        return "tensorflow"
+    extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
+    return f"{wanted.name}{extras}=={near[-1] if near else newest_release().version}"
+
+
+def untold_release(wanted: Asked) -> Unknown:
+    """Why a request cannot be judged: no release that the tables know is admitted by it."""
+    return Unknown("software.requested", f"the tables know no release of {wanted.name} that {shown(wanted)} admits")
 
 
 def shown(wanted: Asked) -> str:

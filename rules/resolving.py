@@ -21,12 +21,12 @@ from .cuda import SNAPSHOT
 from .fitting import and_cuda_release, requirements_of, unavailable_pin
 from .pinning import pinned_or, row_of
 from .proof import evidence
-from .requested import candidates_of, is_met, pythons_for, shown
+from .requested import candidates_of, is_met, is_tensorflow, never_made, pinned, pythons_for, shown, untold_release
 from .requested_wheels import wheels_apart
 from .requirements import Asked
 from .tables.packages import Unresolvable, distribution, tensorflow_for_addon, unresolvable
 from .tables.tensorflow import newest_release, releases, tensorflow_release
-from .tables.versions import allows, meet, numbers, version
+from .tables.versions import allows, meet, numbers
 
 PYTHON = "software.python.version"
 
@@ -51,14 +51,17 @@ def requirement_unresolvable(case: Case) -> Iterator[Finding]:
     rows = reqs.asked(case)
     applies(bool(rows), "nothing is requested")
     python = reqs.python_minor(case)
+    untold: Asked | None = None
     for wanted in rows:
         if is_met(case, wanted):
             continue
         row = _gone(case, wanted, python)
         if row is not None:
             yield _unresolvable(case, wanted, row.why, instead=_fitting(case, row.instead))
-        elif (why := _pins_nothing(case, wanted, python) or _never_existed(wanted)) is not None:
+        elif (why := _pins_nothing(case, wanted, python)) is not None:
             yield _unresolvable(case, wanted, why[0], instead=why[1])
+        elif (instead := never_made(wanted)) is not None:
+            yield _unresolvable(case, wanted, "that release was never made", instead=instead)
         elif (why := _no_such_extra(case, wanted)) is not None:
             yield msgspec.structs.replace(
                 _unresolvable(case, wanted, why[0], fix=why[1]),
@@ -68,8 +71,12 @@ def requirement_unresolvable(case: Case) -> Iterator[Finding]:
             )
         elif (why := _extra_elsewhere(case, wanted)) is not None:
             yield _unresolvable(case, wanted, why[0], fix=why[1])
+        elif is_tensorflow(wanted.name) and not candidates_of(wanted):
+            untold = wanted
     yield from _contradictions(case, rows)
     yield from wheels_apart(case, rows)
+    if untold is not None:
+        raise untold_release(untold)
 
 
 def _unresolvable(case: Case, wanted: Asked, why: str, *, fix: str = "", instead: str = "") -> Finding:
@@ -108,7 +115,7 @@ def _gone(case: Case, wanted: Asked, python: str | None) -> Unresolvable | None:
         if stub is not None and stub.stub is not None:
             # pip takes the newest version that fits, and stops where its build fails.
             first_stub = next((c.version for c in SpecifierSet(stub.stub) if c.operator == ">="), None)
-            pin = _pinned(wanted)
+            pin = pinned(wanted)
             if (first_stub and specifier.contains(first_stub, prereleases=True)) or (pin and allows(row.versions, pin)):
                 return row
             continue
@@ -136,26 +143,7 @@ def _pins_nothing(case: Case, wanted: Asked, python: str | None) -> tuple[str, s
     extras = f"[{','.join(sorted(wanted.extras))}]"
     minor = Version(later[0].version).release[:2] if later else ()
     same = [r.version for r in later if Version(r.version).release[:2] == minor]
-    return reasons[-1] or "", f"tensorflow{extras}" + (f"=={same[-1]}" if same else "")
-
-
-def _pinned(wanted: Asked) -> str | None:
-    """The version of an exact pin."""
-    exact = [s for s in wanted.requirement.specifier if s.operator in ("==", "===") and not s.version.endswith("*")]
-    return exact[0].version if len(exact) == 1 else None
-
-
-def _never_existed(wanted: Asked) -> tuple[str, str] | None:
-    """A pin of a release that was never made, and the nearest that was."""
-    pin = version(_pinned(wanted))
-    if wanted.name != "tensorflow" or pin is None or pin.is_prerelease or pin.local or candidates_of(wanted):
-        return None
-    if pin.release[:2] > Version(newest_release().version).release[:2]:
-        return None
-    near = [r.version for r in releases() if Version(r.version).release[:2] == pin.release[:2]]
-    instead = near[-1] if near else newest_release().version
-    extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
-    return "that release was never made", f"tensorflow{extras}=={instead}"
+    return reasons[-1] or "", f"tensorflow{extras}=={same[-1]}" if same else _fitting(case, f"tensorflow{extras}")
 
 
 def _no_such_extra(case: Case, wanted: Asked) -> tuple[str, str] | None:
@@ -191,15 +179,25 @@ def _extra_elsewhere(case: Case, wanted: Asked) -> tuple[str, str] | None:
 
 
 def _fitting(case: Case, instead: str) -> str:
-    """The replacement, where it has a wheel for this Python; else without its version."""
+    """The replacement, where it has a wheel for this Python (and its extra can be had); else what comes next to it."""
     requirement = reqs.parse(instead)
-    python = reqs.python_minor(case)
+    python, platforms = reqs.python_minor(case), reqs.platforms(case)
     if requirement is None or python is None:
         return instead
     pins = [s.version for s in requirement.specifier]
-    if pins and python not in pythons_for("tensorflow", pins[0], reqs.platforms(case)):
-        return instead.partition("==")[0]
-    return instead
+    if pins:
+        return instead if python in pythons_for("tensorflow", pins[0], platforms) else instead.partition("==")[0]
+    if "and-cuda" not in requirement.extras or platforms is None:
+        return instead
+    if platforms[0] == "linux_x86_64" and (other := and_cuda_release(case)) is not None:
+        return instead if other is newest_release() else f"{instead}=={other.version}"
+    # Windows has had CUDA up to 2.10, macOS never, and older Pythons only releases that take CUDA from elsewhere.
+    last = [
+        r.version
+        for r in releases()
+        if r.has_cuda(platforms[0]) and not r.yanked and python in pythons_for("tensorflow", r.version, platforms)
+    ]
+    return f"tensorflow=={last[-1]}" if last else "tensorflow"
 
 
 # each is held against each: more lines of one file than people write are not compared
@@ -241,7 +239,7 @@ def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
 
 
 def _same_package(first: Asked, second: Asked) -> str | None:
-    pins = [p for p in (_pinned(first), _pinned(second)) if p]
+    pins = [p for p in (pinned(first), pinned(second)) if p]
     both = SpecifierSet(f"{first.requirement.specifier},{second.requirement.specifier}".strip(","))
     if pins and not any(both.contains(p, prereleases=True) for p in pins):
         return "no version meets both"
@@ -296,6 +294,6 @@ def _tensorflow_forbids(case: Case, first: Asked, second: Asked) -> tuple[str | 
 
 def _declared_by(other: Asked) -> str | None:
     """The TensorFlow that a pinned add-on declares in its METADATA."""
-    pin = _pinned(other)
+    pin = pinned(other)
     row = tensorflow_for_addon(other.name, pin) if pin else None
     return row.tensorflow if row is not None and other.name in _REQUIRING_TENSORFLOW else None

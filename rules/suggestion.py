@@ -14,6 +14,7 @@ from .fitting import Code, cuda_beside, driver_runs, installable_pythons, least_
 from .gpu_code import release_ptx_cuda
 from .tables.cuda import branch_for_cuda, cuda_reported_by
 from .tables.gpus import dropped_by_driver, last_driver_branch
+from .tables.packages import pythons_of
 from .tables.tensorflow import Release, releases
 from .tables.versions import at_least, major, numbers
 
@@ -76,7 +77,8 @@ def without_code(wanted: Wanted) -> str | None:
 
 
 def _judge(release: Release, wanted: Wanted) -> Fit:
-    pythons = tuple(sorted(release.python.get(wanted.platform, ()), key=numbers))
+    name = "tensorflow" if wanted.gpu else _cpu_name(wanted)
+    pythons = tuple(sorted(pythons_of(name, release.version, wanted.platform) or (), key=numbers))
     against = [*_software(release, wanted, pythons)]
     but: list[str] = []
     if wanted.gpu:
@@ -91,7 +93,9 @@ def _judge(release: Release, wanted: Wanted) -> Fit:
             but.append(f"needs an NVIDIA driver, {_driver_needed(release, wanted)}")
         if "and-cuda" not in release.extras:
             but.append(f"needs {cuda_beside(release)} installed beside it")
-    asked = (requirement_of(release), *held_back(release, wanted.capabilities)) if wanted.gpu else _cpu(release, wanted)
+    asked: tuple[str, ...] = (f"{name}=={release.version}",)
+    if wanted.gpu:
+        asked = (requirement_of(release), *held_back(release, wanted.capabilities))
     command = " ".join(("pip install", *(f"'{requirement}'" for requirement in asked)))
     return Fit(
         release.version, command, release.cuda.version if wanted.gpu else None, pythons, tuple(against), tuple(but)
@@ -160,6 +164,5 @@ def _gpu(release: Release, capability: str, wanted: Wanted) -> Iterator[str]:
         )
 
 
-def _cpu(release: Release, wanted: Wanted) -> tuple[str, ...]:
-    name = "tensorflow-cpu" if wanted.platform in ("linux_x86_64", "windows_amd64") else "tensorflow"
-    return (f"{name}=={release.version}",)
+def _cpu_name(wanted: Wanted) -> str:
+    return "tensorflow-cpu" if wanted.platform in ("linux_x86_64", "windows_amd64") else "tensorflow"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from doctor.model.facts import Unknown, applies, known, need
@@ -12,7 +13,16 @@ from . import requirements as reqs
 from .builds import tensorflow_facts
 from .cuda import SNAPSHOT
 from .proof import Thing, evidence
-from .requested import candidates_of, is_met, is_tensorflow, pythons_for, shown, wanted_tensorflow
+from .requested import (
+    candidates_of,
+    is_met,
+    is_tensorflow,
+    never_made,
+    pythons_for,
+    shown,
+    untold_release,
+    wanted_tensorflow,
+)
 from .requirements import Asked
 from .tables.systems import glibc_for_tag, libc_of
 from .tables.tensorflow import Release, releases, releases_for_python, tensorflow_release
@@ -46,9 +56,11 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
         need(case.software.python.version)
         return
     platforms = reqs.platforms(case)
+    untold: Asked | None = None
     for wanted in rows:
         candidates = candidates_of(wanted)
         if not candidates:
+            untold = None if never_made(wanted) else wanted
             continue
         special = unsupported_python(case)
         if special is None and any(python in pythons_for(wanted.name, v, platforms) for v in candidates):
@@ -65,6 +77,8 @@ def python_unsupported(case: Case) -> Iterator[Finding]:
             likely=0.95,
             thing=wanted.name,
         )
+    if untold is not None:
+        raise untold_release(untold)
 
 
 def _left_behind(case: Case) -> Iterator[Finding]:
@@ -78,7 +92,7 @@ def _left_behind(case: Case) -> Iterator[Finding]:
     fitting = sorted(pythons_for(package.name, text, platforms), key=numbers) if platforms else []
     if not fitting or python in fitting or unsupported_python(case):
         return
-    others = [r.version for r in releases() if python in pythons_for("tensorflow", r.version, platforms)]
+    others = _releases_here(case, python, platforms)
     fix = f"use Python {fitting[0]} to {fitting[-1]}" if len(fitting) > 1 else f"use Python {fitting[0]}"
     yield Finding(
         f"{package.name} {text} is installed, whose wheels are for Python {', '.join(fitting)}, and this is {python}",
@@ -123,19 +137,25 @@ def _python_fix(
     fitting = sorted(pythons_for(wanted.name, newest, platforms), key=numbers)
     if special:
         return "use a 64-bit CPython" + (f" {fitting[0]} to {fitting[-1]}" if fitting else "")
+    others = _releases_here(case, python, platforms)
+    instead = reqs.install(case, f"tensorflow=={others[-1]}") if others else ""
     if not fitting:
-        return (
-            f"no release has wheels for {_on(platforms)[4:] or 'this platform'}: build from source or use a container"
-        )
+        none = f"{wanted.name} {newest} has no wheel for {_on(platforms)[4:] or 'this platform'}"
+        return f"{none}: {instead or 'build from source or use a container'}"
     span = fitting[0] if len(fitting) == 1 else f"{fitting[0]} to {fitting[-1]}"
     tool = f"uv venv --python {fitting[-1]}" if reqs.installer(case) == "uv" else f"python{fitting[-1]} -m venv .venv"
     text = f"use Python {span} for {wanted.name} {newest} ({tool})"
-    others = [r.version for r in releases() if python in pythons_for("tensorflow", r.version, platforms)]
-    return (
-        f"{text}, or a release for Python {python}: {reqs.install(case, 'tensorflow==' + others[-1])}"
-        if others
-        else text
-    )
+    return f"{text}, or a release for Python {python}: {instead}" if instead else text
+
+
+def _releases_here(case: Case, python: str, platforms: tuple[str, ...] | None) -> list[str]:
+    """The releases with a wheel for this Python, platform and C library, as far as these are known."""
+    found = [r for r in releases() if python in pythons_for("tensorflow", r.version, platforms)]
+    with contextlib.suppress(Unknown):
+        if platforms and platforms[0].startswith("linux"):
+            have = c_library(case)[0]
+            found = [r for r in found if _runs(have, r.min_glibc.get(platforms[0]))]
+    return [r.version for r in found]
 
 
 @rule("KD310", "glibc-too-old", Severity.ERROR, would_help=SNAPSHOT)

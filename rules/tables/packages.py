@@ -8,7 +8,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from ._load import Row, Table, load
-from .tensorflow import tensorflow_release
+from .tensorflow import Release, tensorflow_release
 from .versions import admits, major_minor, version, within
 
 
@@ -76,12 +76,16 @@ class Distribution(Row, frozen=True, kw_only=True):
 
 
 class AddonRelease(Row, frozen=True, kw_only=True):
-    """Releases of an add-on and the TensorFlow that they were built for or declare. `abi`: compiled against it."""
+    """Releases of an add-on and the TensorFlow that they were built for or declare. `abi`: compiled against it.
+
+    `symptom`: how it fails with another TensorFlow, though not compiled against it.
+    """
 
     addon: str
     versions: str
     tensorflow: str
     abi: bool
+    symptom: str = ""
 
 
 class KerasRelease(Row, frozen=True, kw_only=True):
@@ -230,11 +234,20 @@ def pythons_of(name: str, text: str, platform: str) -> tuple[str, ...] | None:
     """The Pythons that a version of a distribution has wheels for on a platform; None where that is not known."""
     if canonicalize_name(name) == "tensorflow":
         release = tensorflow_release(text)
-        return release.python.get(platform, ()) if release else None
+        return _with_stand_in(release, platform) if release else None
     row = distribution(name)
     have = version(text)
     wheels = row.python.get(str(have)) if row and have else None
     return None if wheels is None else wheels.get(platform, wheels.get("any", ()))
+
+
+def _with_stand_in(release: Release, platform: str) -> tuple[str, ...]:
+    """The Pythons of a release, less those that what it only stands in for (`tensorflow-intel`) has no wheel for."""
+    own, stands_for = release.python.get(platform, ()), f"tensorflow-intel=={release.version}"
+    row = distribution("tensorflow-intel")
+    if row is None or not any(text.startswith(stands_for) for text in release.requires_elsewhere.get(platform, ())):
+        return own
+    return tuple(python for python in own if python in row.python.get(release.version, {}).get(platform, own))
 
 
 def unresolvable() -> tuple[Unresolvable, ...]:

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from doctor.model.wire import decode_snapshot
+from doctor.suggest import suggest
+from doctor.suggest import wanted as wanted_of
 from tests.rules.environments import asked, packages, plain
-from tests.rules.machines import change, driver, fix, host, message
+from tests.rules.machines import change, driver, fix, host, message, outcome, reason
+from tests.support import compute
 
 GTX_980 = {"index": 0, "name": "NVIDIA GeForce GTX 980", "compute_capability": "5.2"}
 T4 = {"index": 0, "name": "Tesla T4", "compute_capability": "7.5"}
@@ -56,6 +60,67 @@ class TestMovingToTheExtra:
         assert fix("KD311", asked("tensorflow[and-cuda]==2.13.1", python="3.8.18")) == (
             "install CUDA and cuDNN beside it, or use Python 3.9 or later"
         )
+
+
+class TestRequestsThatCannotBeMet:
+    @pytest.mark.parametrize(
+        ("requirement", "python", "machine", "wanted"),
+        [
+            ("tensorflow-gpu", "3.11.4", {}, "pip install 'tensorflow[and-cuda]'"),
+            ("tensorflow-gpu", "3.8.18", {}, "pip install 'tensorflow==2.13.1'"),
+            ("tensorflow-gpu", "3.10.4", {"os": "windows"}, "pip install 'tensorflow==2.10.1'"),
+            ("tensorflow-gpu", "3.11.4", {"os": "windows"}, "pip install 'tensorflow'"),
+            ("tensorflow-gpu", "3.11.4", {"os": "darwin", "architecture": "arm64"}, "pip install 'tensorflow'"),
+            ("tensorflow[and-cuda]==2.15.0", "3.11.4", {}, "pip install 'tensorflow[and-cuda]==2.15.1'"),
+            ("tensorflow-intel==2.18.1", "3.11.4", {"os": "windows"}, "pip install 'tensorflow==2.18.1'"),
+            ("tensorflow-cpu==2.4.5", "3.8.18", {}, "pip install 'tensorflow-cpu==2.4.4'"),
+            ("tensorflow-macos==2.17.0", "3.11.4", {"os": "darwin"}, "pip install 'tensorflow==2.17.0'"),
+        ],
+    )
+    def test_what_is_named_instead_is_there(
+        self, requirement: str, python: str, machine: dict[str, Any], wanted: str
+    ) -> None:
+        """The extra exists for Linux and Python 3.9 on; Windows has had CUDA up to 2.10, macOS never."""
+        found = compute("KD311", asked(requirement, python=python, **machine)).findings
+        assert [finding.fix for finding in found] == [wanted]
+
+    def test_a_wheel_of_another_platform_is_not_said_to_be_no_release(self) -> None:
+        """The one that was asked for has no wheel here; TensorFlow itself has."""
+        mac = asked("tensorflow-cpu==2.21.0", python="3.11.4", os="darwin", architecture="arm64")
+        assert (
+            fix("KD304", mac) == "tensorflow-cpu 2.21.0 has no wheel for macos arm64: pip install 'tensorflow==2.21.0'"
+        )
+        nothing = asked("tensorflow==2.21.0", python="3.11.4", architecture="riscv64")
+        assert fix("KD304", nothing) == (
+            "tensorflow 2.21.0 has no wheel for linux riscv64: build from source or use a container"
+        )
+
+    def test_the_release_for_this_python_runs_on_this_c_library(self) -> None:
+        """A release that glibc refuses is no way out."""
+        old_system = change(asked("tensorflow==2.4.0", python="3.12.4"), {"software.libc.version": "2.17"})
+        assert fix("KD304", old_system).endswith("or a release for Python 3.12: pip install 'tensorflow==2.20.0'")
+        older = change(old_system, {"software.libc.version": "2.12"})
+        assert fix("KD304", older) == "use Python 3.6 to 3.8 for tensorflow 2.4.0 (python3.8 -m venv .venv)"
+
+    def test_a_wheel_that_only_stands_for_another_needs_that_one(self) -> None:
+        """2.13.1 for Windows installs tensorflow-intel 2.13.1, which has no wheel for Python 3.8."""
+        assert outcome("KD304", asked("tensorflow==2.13.1", python="3.8.18", os="windows")) == "error"
+        assert outcome("KD304", asked("tensorflow==2.13.1", python="3.9.18", os="windows")) == "passed"
+        assert outcome("KD304", asked("tensorflow==2.13.1", python="3.8.18")) == "passed"
+
+    def test_a_release_that_the_tables_do_not_know_is_not_judged(self) -> None:
+        """Neither its Pythons nor its C library are known."""
+        assert reason("KD304", asked("tensorflow==2.99.0")) == (
+            "software.requested: the tables know no release of tensorflow that tensorflow==2.99.0 admits"
+        )
+
+
+def test_suggest_offers_the_wheels_of_the_cpu_build() -> None:
+    """tensorflow-cpu 2.4.2 for Windows was made for Python 3.6 only."""
+    machine = decode_snapshot({"schema": 1, "machine": {"os": "windows", "architecture": "x86_64"}})
+    for python, expected in (("3.6", True), ("3.8", False)):
+        fits = suggest(wanted_of(machine, driver=None, gpus=(), python=python, package="tensorflow-cpu"))
+        assert next(fit.fits for fit in fits if fit.version == "2.4.2") is expected
 
 
 def test_a_cpu_build_is_replaced_by_a_release_that_the_gpu_runs() -> None:
