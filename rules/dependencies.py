@@ -14,6 +14,7 @@ from doctor.model.report import Change, Confidence
 from doctor.model.snapshot import Package
 from doctor.rule import Case, Finding, Severity, rule
 
+from . import installers
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .harmony import together, unmet
@@ -187,15 +188,17 @@ def addon_incompatible(case: Case) -> Iterator[Finding]:
         if not unmet and not unfit:
             continue
         wanted = str(declared.specifier) if unmet and declared is not None else (row.tensorflow if row else "")
-        hard = unmet or (row is not None and row.abi)
+        symptom = row.symptom if row is not None else ""
+        hard = unmet or bool(symptom) or (row is not None and row.abi)
+        fix = _fitting_addon(case, addon, text, wanted)
+        importing = f'python -c "import {addon.name.replace("-", "_")}"'
         yield Finding(
             f"{addon.name} {have or ''} is built for TensorFlow {wanted}, and {text} is installed".replace("  ", " "),
             severity=None if hard else Severity.WARNING,
-            effect="its compiled operators do not load, or crash"
-            if hard
-            else "it was never tested with this TensorFlow",
-            fix=_fitting_addon(case, addon, text, wanted),
-            verify=f'python -c "import {addon.name.replace("-", "_")}"',
+            effect=symptom
+            or ("its compiled operators do not load, or crash" if hard else "it was never tested with this TensorFlow"),
+            fix=fix,
+            verify="kdoctor scan --select KD308" if " uninstall" in fix or " remove " in fix else importing,
             evidence=evidence(case, addon, "software.tensorflow.version"),
             likely=0.8,
             thing=addon.name,
@@ -222,9 +225,10 @@ def _fitting_addon(case: Case, addon: Package, text: str, wanted: str) -> str:
     for row in addon_rows(addon.name):
         # Old releases that name no newest TensorFlow were not made for this one.
         bounded = any(clause.operator in ("<", "<=", "==", "~=") for clause in SpecifierSet(row.tensorflow))
-        if bounded and allows(row.tensorflow, _whole(text)):
+        if (bounded or row.symptom) and allows(row.tensorflow, _whole(text)):
             return reqs.install(case, f"{addon.name}{row.versions}", package=addon)
-    return f"no {addon.name} is made for TensorFlow {text}: remove it, or install tensorflow{wanted}"
+    remove = installers.uninstall(case, reqs.installer(case, addon), [addon.name])
+    return f"{remove}  # no {addon.name} is made for TensorFlow {text}; or install tensorflow{wanted}"
 
 
 @rule("KD309", "dependency-conflict", Severity.WARNING, follows=("KD208", "KD303"), would_help=SNAPSHOT)

@@ -173,9 +173,11 @@ def _needed_by_others(case: Case, text: str, have: str | None, legacy: Package |
         pin = f"~={_minor(tensorflow)}.0" if tensorflow else ""
         yield Finding(
             f"{name} {known(package.version)} needs {row.needs} where Keras {keras.major} is installed",
-            severity=Severity.WARNING,
-            confidence=Confidence.MEDIUM,
-            effect=f"its TensorFlow classes fail at import; the rest of {name} works",
+            severity=None if row.whole else Severity.WARNING,
+            confidence=Confidence.HIGH if row.whole else Confidence.MEDIUM,
+            effect=f"the first use of {name} fails: No module named '{row.needs.replace('-', '_')}'"
+            if row.whole
+            else f"its TensorFlow classes fail at import; the rest of {name} works",
             fix=reqs.install(case, row.needs + pin),
             verify=f'python -c "import {row.needs.replace("-", "_")}"',
             evidence=evidence(case, package, "software.keras.version"),

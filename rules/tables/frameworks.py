@@ -27,12 +27,16 @@ class SearchFault(Row, frozen=True, kw_only=True):
 
 
 class KerasNeed(Row, frozen=True, kw_only=True):
-    """A package that needs another one (`needs`) beside a Keras of this major version."""
+    """A package that needs another one (`needs`) beside a Keras of this major version.
+
+    `whole`: nothing of it works without; else only its classes for TensorFlow fail.
+    """
 
     package: str
     versions: str
     keras_major: int
     needs: str
+    whole: bool = False
 
 
 class Unavailable(Row, frozen=True, kw_only=True):

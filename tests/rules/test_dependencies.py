@@ -256,3 +256,31 @@ class TestConflicts:
         more = change(snapshot, {"software.packages": [*packages("aaa 1.0"), *snapshot["software"]["packages"]]})
         prints = [compute("KD309", s).findings[0].fingerprint for s in (snapshot, more)]
         assert prints[0] == prints[1]
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "version", "expected", "command"),
+    [
+        ("2.15.1", "0.25.0", "error", "tensorflow-probability>=0.23.0,<0.24.0"),
+        ("2.18.1", "0.22.1", "error", "tensorflow-probability==0.25.0"),
+        ("2.17.1", "0.25.0", "error", "tensorflow-probability>=0.24.0,<0.25.0"),
+        ("2.18.1", "0.24.0", "passed", ""),
+        ("2.15.1", "0.22.1", "passed", ""),
+    ],
+)
+def test_tensorflow_probability_raises_under_another_tensorflow(
+    tensorflow: str, version: str, expected: str, command: str
+) -> None:
+    """It declares nothing and looks at TensorFlow's version itself; releases before 0.24 were made for Keras 2."""
+    snapshot = with_version(tensorflow, tensorflow_probability=version)
+    assert outcome("KD308", snapshot) == expected
+    if command:
+        assert fix("KD308", snapshot) == f"pip install '{command}'"
+
+
+def test_an_addon_that_is_made_for_no_such_tensorflow_is_removed() -> None:
+    """A command first, what else there is behind it."""
+    command = fix("KD308", with_version("2.17.1", tensorflow_addons="0.23.0"))
+    assert command.startswith(
+        "pip uninstall -y tensorflow-addons  # no tensorflow-addons is made for TensorFlow 2.17.1"
+    )

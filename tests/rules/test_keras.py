@@ -115,3 +115,11 @@ def test_conda_mends_conda() -> None:
     rows = [{**p, "installer": "conda"} for p in snapshot["software"]["packages"]]
     rows = [{**p, "requires": ["keras>=3.0.0"]} if p["name"] == "tensorflow" else p for p in rows]
     assert fix("KD307", change(snapshot, {"software.packages": rows})) == "conda install 'keras>=3.0.0'"
+
+
+def test_tensorflow_probability_does_nothing_without_tf_keras() -> None:
+    """Its METADATA requires tf-keras in an extra only; the first use fails."""
+    snapshot = replaced(plain("2.18.1"), tensorflow_probability="0.25.0")
+    assert outcome("KD307", snapshot) == "error"
+    assert fix("KD307", snapshot) == "pip install 'tf-keras~=2.18.0'"
+    assert outcome("KD307", replaced(snapshot, tf_keras="2.18.0")) == "passed"
