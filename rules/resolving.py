@@ -61,7 +61,7 @@ def requirement_unresolvable(case: Case) -> Iterator[Finding]:
         elif (why := _pins_nothing(case, wanted, python)) is not None:
             yield _unresolvable(case, wanted, why[0], instead=why[1])
         elif (instead := never_made(wanted)) is not None:
-            yield _unresolvable(case, wanted, "that release was never made", instead=instead)
+            yield _unresolvable(case, wanted, "that release was never made", instead=_fitting(case, instead))
         elif (why := _no_such_extra(case, wanted)) is not None:
             yield msgspec.structs.replace(
                 _unresolvable(case, wanted, why[0], fix=why[1]),
@@ -186,7 +186,8 @@ def _fitting(case: Case, instead: str) -> str:
         return instead
     pins = [s.version for s in requirement.specifier]
     if pins:
-        return instead if python in pythons_for("tensorflow", pins[0], platforms) else instead.partition("==")[0]
+        here = python in pythons_for("tensorflow", pins[0], platforms)
+        return instead if here else _fitting(case, instead.partition("==")[0])
     if "and-cuda" not in requirement.extras or platforms is None:
         return instead
     if platforms[0] == "linux_x86_64" and (other := and_cuda_release(case)) is not None:

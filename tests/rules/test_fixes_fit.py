@@ -14,6 +14,7 @@ from tests.rules.machines import change, driver, fix, host, message, outcome, re
 from tests.support import compute
 
 GTX_980 = {"index": 0, "name": "NVIDIA GeForce GTX 980", "compute_capability": "5.2"}
+APPLE = {"os": "darwin", "architecture": "arm64"}
 T4 = {"index": 0, "name": "Tesla T4", "compute_capability": "7.5"}
 
 
@@ -70,11 +71,15 @@ class TestRequestsThatCannotBeMet:
             ("tensorflow-gpu", "3.8.18", {}, "pip install 'tensorflow==2.13.1'"),
             ("tensorflow-gpu", "3.10.4", {"os": "windows"}, "pip install 'tensorflow==2.10.1'"),
             ("tensorflow-gpu", "3.11.4", {"os": "windows"}, "pip install 'tensorflow'"),
-            ("tensorflow-gpu", "3.11.4", {"os": "darwin", "architecture": "arm64"}, "pip install 'tensorflow'"),
+            ("tensorflow-gpu", "3.11.4", APPLE, "pip install 'tensorflow'"),
             ("tensorflow[and-cuda]==2.15.0", "3.11.4", {}, "pip install 'tensorflow[and-cuda]==2.15.1'"),
+            ("tensorflow==2.16.0", "3.11.4", {}, "pip install 'tensorflow==2.16.2'"),
+            ("tensorflow==2.16.0", "3.8.18", {}, "pip install 'tensorflow'"),
+            ("tensorflow[and-cuda]==2.15.0", "3.8.18", {}, "pip install 'tensorflow==2.13.1'"),
             ("tensorflow-intel==2.18.1", "3.11.4", {"os": "windows"}, "pip install 'tensorflow==2.18.1'"),
             ("tensorflow-cpu==2.4.5", "3.8.18", {}, "pip install 'tensorflow-cpu==2.4.4'"),
-            ("tensorflow-macos==2.17.0", "3.11.4", {"os": "darwin"}, "pip install 'tensorflow==2.17.0'"),
+            ("tensorflow-macos==2.17.0", "3.11.4", APPLE, "pip install 'tensorflow==2.17.0'"),
+            ("tensorflow-macos==2.17.0", "3.11.4", {"os": "darwin"}, "pip install 'tensorflow'"),
         ],
     )
     def test_what_is_named_instead_is_there(
