@@ -32,7 +32,8 @@ def keras_incompatible(case: Case) -> Iterator[Finding]:
     """Keras is of another generation than TensorFlow, or what the project uses, needs.
 
     TensorFlow 2.6 to 2.15 need the Keras 2 of their own minor version, from 2.16 on Keras 3. Who wants Keras 2 with
-    2.16 and later sets TF_USE_LEGACY_KERAS=1 and installs the tf-keras of the same minor version.
+    2.16 and later sets TF_USE_LEGACY_KERAS=1 and installs the tf-keras of the same minor version. Keras 3 computes with
+    the backend that KERAS_BACKEND or ~/.keras/keras.json names, and with no other.
 
     ## Why is this bad?
     The import fails, or `keras` and `tf.keras` are two different libraries whose layers do not mix.
@@ -59,6 +60,7 @@ def keras_incompatible(case: Case) -> Iterator[Finding]:
         *_tf_keras(case, text, legacy),
         *_legacy_without(case, text, legacy),
         *_needed_by_others(case, text, have, legacy),
+        *_backend_absent(case, have),
     ):
         found = True
         yield finding
@@ -184,6 +186,31 @@ def _needed_by_others(case: Case, text: str, have: str | None, legacy: Package |
             likely=0.5,
             thing=name,
         )
+
+
+_BACKENDS = {"torch": "torch", "jax": "jax"}  # what Keras 3 calls them, and the distribution that it imports
+_FIRST_WITH_BACKENDS = 3
+
+
+def _backend_absent(case: Case, have: str | None) -> Iterator[Finding]:
+    """Keras is told to compute with a framework that is not there."""
+    keras, backend = version_of(have), known(case.software.keras.backend)
+    package = _BACKENDS.get(backend or "")
+    if keras is None or keras.major < _FIRST_WITH_BACKENDS or package is None or known(case.software.keras.legacy):
+        return
+    if case.package(package) is not None or not _all_packages(case) or reqs.foreign(case.package("keras")):
+        return
+    variables = known(case.software.environment)
+    said = "KERAS_BACKEND" if "KERAS_BACKEND" in (variables or {}) else "keras.json"
+    yield Finding(
+        f"Keras is set to the backend {backend} ({said}), and {package} is not installed",
+        effect="every use of keras and tf.keras fails",
+        fix="unset KERAS_BACKEND" if said == "KERAS_BACKEND" else "export KERAS_BACKEND=tensorflow",
+        verify='python -c "import keras; print(keras.backend.backend())"',
+        evidence=evidence(case, "software.keras.backend", "software.keras.version"),
+        likely=0.9,
+        thing=f"keras,{package}",
+    )
 
 
 def _all_packages(case: Case) -> bool:

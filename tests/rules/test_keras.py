@@ -123,3 +123,32 @@ def test_tensorflow_probability_does_nothing_without_tf_keras() -> None:
     assert outcome("KD307", snapshot) == "error"
     assert fix("KD307", snapshot) == "pip install 'tf-keras~=2.18.0'"
     assert outcome("KD307", replaced(snapshot, tf_keras="2.18.0")) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("backend", "changes", "expected"),
+    [
+        ("torch", {}, "error"),
+        ("jax", {}, "error"),
+        ("tensorflow", {}, "passed"),
+        ("torch", {"partial": ["software.packages"]}, "passed"),
+        (
+            "torch",
+            {"software.keras.legacy": True, "software.keras.tf_keras": "2.18.0"},
+            "error",
+        ),  # no tf-keras: said so
+    ],
+)
+def test_a_backend_that_is_not_installed(backend: str, changes: dict[str, Any], expected: str) -> None:
+    """Keras imports its backend, and nothing of it works without."""
+    snapshot = change(plain("2.18.1"), {"software.keras.backend": backend, **changes})
+    assert outcome("KD307", snapshot) == expected
+
+
+def test_whoever_named_the_backend_is_named() -> None:
+    """The variable comes before the file."""
+    snapshot = change(plain("2.18.1"), {"software.keras.backend": "torch"})
+    assert message("KD307", snapshot) == "Keras is set to the backend torch (keras.json), and torch is not installed"
+    told = change(snapshot, {"software.environment": {"KERAS_BACKEND": "torch"}})
+    assert fix("KD307", told) == "unset KERAS_BACKEND"
+    assert outcome("KD307", replaced(told, torch="2.4.0")) == "passed"
