@@ -54,7 +54,8 @@ def _parts(version: str) -> tuple[int, ...]:
 def nvidia_hardware(case: Case) -> bool | None:
     """Whether there is an NVIDIA GPU in the machine; None where nobody could tell.
 
-    A list of PCI devices without one settles it, but not under WSL (the GPU is no PCI device there) nor on a Jetson.
+    A list of PCI devices without one settles it, but not under WSL (the GPU is no PCI device there) nor on a Jetson,
+    nor against a loaded driver that reports an error: NVIDIA's module does not load where there is no GPU of its own.
     """
     machine = case.machine
     pci = known(machine.pci_gpus)
@@ -64,7 +65,8 @@ def nvidia_hardware(case: Case) -> bool | None:
     nodes = known(machine.devices) or ()
     if any(re.fullmatch(r"/dev/nvidia\d+", node) or node == "/dev/nvhost-gpu" for node in nodes):
         return True
-    settles = not known(machine.wsl) and "tegra" not in (known(machine.kernel) or "")
+    failing = known(machine.driver.present) is True and known(machine.driver.error) is not None
+    settles = not known(machine.wsl) and "tegra" not in (known(machine.kernel) or "") and not failing
     if pci is not None and settles:
         return False
     driver = machine.driver

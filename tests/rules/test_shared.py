@@ -61,6 +61,12 @@ class TestHardware:
             ({"pci_gpus": [], "kernel": "5.15.148-tegra"}, None),
             ({"gpus": [], "driver": {"present": False}}, None),
             ({}, None),
+            (
+                {"pci_gpus": [], "driver": {"present": True, "error": "NVML_ERROR_LIB_RM_VERSION_MISMATCH"}},
+                True,
+            ),
+            ({"pci_gpus": [], "driver": {"present": True, "version": "535.104.05"}}, False),
+            ({"pci_gpus": [], "driver": {"present": False, "error": "NVML_ERROR_DRIVER_NOT_LOADED"}}, False),
         ],
     )
     def test_what_settles_it(self, machine: dict[str, Any], expected: bool | None) -> None:
