@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from doctor.model.facts import applies, known, need
+from doctor.model.facts import Unknown, applies, known, need
 from doctor.model.report import Change, Confidence
 from doctor.model.snapshot import Package
 from doctor.rule import Case, Finding, Severity, rule
@@ -175,12 +175,12 @@ def addon_incompatible(case: Case) -> Iterator[Finding]:
     if text is None:
         need(case.software.tensorflow.version)
         return
-    untold = 0
+    untold: list[str] = []
     for addon in addons:
         have = known(addon.version)
         declared = _declared_tensorflow(case, addon)
-        if have is None and declared is None:
-            untold += 1
+        if declared is None and (have is None or addon_fits(addon.name, have, text) is None):
+            untold.append(f"{addon.name} {have}" if have else addon.name)
             continue
         row = tensorflow_for_addon(addon.name, have) if have else None
         unmet = declared is not None and allows(str(declared.specifier), _whole(text)) is False
@@ -203,8 +203,8 @@ def addon_incompatible(case: Case) -> Iterator[Finding]:
             likely=0.8,
             thing=addon.name,
         )
-    if untold == len(addons):
-        need(addons[0].version)
+    if untold:
+        raise Unknown(PACKAGES, f"neither metadata nor tables tell which TensorFlow is for {', '.join(untold)}")
 
 
 def _whole(text: str) -> str:
