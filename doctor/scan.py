@@ -16,7 +16,7 @@ from doctor.errors import DoctorError, TargetError, UsageError
 from doctor.logs import Log, joined, read_file
 from doctor.model.facts import Missing
 from doctor.model.report import Note
-from doctor.model.snapshot import Snapshot
+from doctor.model.snapshot import Python, Snapshot
 from doctor.model.wire import decode_snapshot, load_snapshot
 from doctor.targets.host import Look, document, look
 from doctor.targets.inside_options import Inside
@@ -222,12 +222,20 @@ def _header(request: Request, looks: Sequence[Look], machine: Snapshot | None) -
 
 
 def _interpreter(found: Look, folder: Path) -> str:
+    facts = found.snapshot.software.python
+    executable = Path(facts.executable) if isinstance(facts.executable, str) else None
     if found.choice is None or found.choice.chosen is None:
-        return "no python found"
+        if executable is None:
+            return "no python found"
+        return f"python {executable.parent.parent} ({_version(facts)}; none on PATH, this one is in a usual place)"
     chosen = found.choice.chosen
-    prefix = chosen.prefix
+    # what stands on PATH may be a shim that starts another one
+    prefix = chosen.prefix if executable is None else executable.parent.parent
     shown = os.path.relpath(prefix, folder) if prefix.is_relative_to(folder.resolve()) else str(prefix)
-    version = found.snapshot.software.python.version
-    text = f"python {shown} ({version if isinstance(version, str) else 'version not known'}; {chosen.why})"
+    text = f"python {shown} ({_version(facts)}; {chosen.why})"
     others = [str(other.prefix) for other in found.choice.passed_over]
     return text + (f", not {', '.join(others)}" if others else "")
+
+
+def _version(python: Python) -> str:
+    return python.version if isinstance(python.version, str) else "version not known"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,18 @@ def test_lists_of_a_wrong_type_in_an_interpreter_s_answer_cost_themselves(projec
     )
     (project / "odd").chmod(0o755)
     assert scan(project, "--python", os.path.join(project, "odd"))[0] == 0
+
+
+def test_a_shim_on_path_is_named_by_the_python_that_it_starts(tmp_path: Path) -> None:
+    """The header says which environment was looked at, not where the script lies that leads to it."""
+    shim = tmp_path / "shims" / "python3"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    shim.chmod(0o755)
+    variables = {"PATH": f"{shim.parent}:{os.environ['PATH']}", "VIRTUAL_ENV": "", "CONDA_PREFIX": ""}
+    run = kdoctor("scan", "--offline", cwd=tmp_path, **variables)
+    head = " ".join(run.stdout.split("\n\n")[0].split())
+    if "kdoctor's own environment" in head:
+        pytest.skip("TensorFlow is installed beside kdoctor here: that comes before PATH")
+    assert f"python {Path(sys.executable).parent.parent} (" in head
+    assert "python3 on PATH" in head
