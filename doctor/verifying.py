@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 
+import msgspec
+
 from doctor.case import Case
 from doctor.model.facts import known
+from doctor.model.report import Finding
 
 _PYTHON = re.compile(r"(?:(?<=^)|(?<=&& )|(?<=LD_DEBUG=libs ))python (?=-[cm] )")
 _KDOCTOR = re.compile(r"(?:(?<=^)|(?<=&& ))kdoctor scan(?= --(?:select|try)\b|$)")
 _PIP = re.compile(r"^pip (?=install --dry-run )")
+_SCAN = re.compile(r"(?:(?<=^)|(?<=&& ))kdoctor scan(?= --\w|$)")
+_PIN = re.compile(r"(?<![\w/-])(kdoctor pin (?:--(?:update|write) )+)('[^']*'|[^\s']+)")
 _TARGETS = {"image": "--image {}", "container": "--target container:{}", "archive": "--target archive:{}"}
 
 
@@ -31,3 +36,18 @@ def here(case: Case, command: str) -> str:
         word = _TARGETS[subject.kind].format(shlex.quote(subject.name))
         return _KDOCTOR.sub(lambda _: f"kdoctor scan {word}", command)
     return command
+
+
+def from_outside(finding: Finding, folder: str) -> Finding:
+    """The finding with commands that do what they say where the command was started, not in the scanned folder.
+
+    ``folder``: the scanned one, as seen from there. Files are named by rules relative to the scanned folder.
+    """
+    scan = f"kdoctor scan {shlex.quote(folder)}"
+    verify = _SCAN.sub(lambda _: scan, finding.verify)
+    fix = _PIN.sub(lambda found: found[1] + _below(folder, found[2]), finding.fix)
+    return msgspec.structs.replace(finding, verify=verify, fix=fix)
+
+
+def _below(folder: str, path: str) -> str:
+    return shlex.quote(f"{folder}/{path.strip(chr(39))}")

@@ -96,7 +96,7 @@ def gate(
     session.canaries = canaries.records
     verdicts = judge_all(found, settings, session.today, ("canary",) if canaries.ran else ())
     session.finish(
-        verdicts.judged,
+        session.placed(verdicts.judged),
         unmet=[*verdicts.unmet, *canaries.unmet],
         notes=verdicts.notes,
         extra=canaries.outcomes,

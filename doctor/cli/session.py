@@ -30,6 +30,7 @@ from doctor.report.sanitize import line
 from doctor.report.totals import gate_line
 from doctor.settings import Settings, load_settings
 from doctor.suppression import Suppression
+from doctor.verifying import from_outside
 
 if TYPE_CHECKING:
     from doctor.canary.record import Record
@@ -65,7 +66,15 @@ class Session:
         """Each snapshot's case and what the chosen rules say of it."""
         rules = gate.select_rules(self.settings)
         cases = [Case(expecting(snapshot, self.settings.require)) for snapshot in snapshots]
-        return [(case, judge(case, rules, machine=machine_name(case.snapshot))) for case in cases]
+        return self.placed([(case, judge(case, rules, machine=machine_name(case.snapshot))) for case in cases])
+
+    def placed(self, judged: list[tuple[Case, Outcome]]) -> list[tuple[Case, Outcome]]:
+        """The same, where another folder than the working one was looked at with commands that can be pasted here."""
+        folder = os.path.relpath(self.folder)
+        if folder != os.curdir:
+            for _, outcome in judged:
+                outcome.findings = [from_outside(finding, folder) for finding in outcome.findings]
+        return judged
 
     def standing(self, judged: Sequence[tuple[Case, Outcome]]) -> tuple[Finding, ...]:
         """The findings that suppressions and the baseline leave."""

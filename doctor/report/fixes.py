@@ -38,7 +38,7 @@ def _state(fixes: Fixes) -> str:
         return f"{files} written."
     if done:
         return f"{len(done)} of {files} written."
-    return f"{files} would change: kdoctor scan --fix --write changes {'it' if len(fixes.files) == 1 else 'them'}."
+    return f"{files} would change: the same command with --write changes {'it' if len(fixes.files) == 1 else 'them'}."
 
 
 def _place(row: Fix) -> str:

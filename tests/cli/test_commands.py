@@ -77,6 +77,18 @@ def test_output_of_the_canary_is_its_record() -> None:
     assert "Write the report to FILE." in kdoctor("scan", "--help").stdout
 
 
+def test_commands_of_another_folder_can_be_pasted(tmp_path: Path) -> None:
+    """A fix that a scan of a folder below proposes does what it says from where the scan was started."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").write_text("FROM python:3.12\n")
+    scan = ("--offline", "--select", "KD403", "--format", "json")
+    (found,) = json.loads(kdoctor("scan", "app", *scan, cwd=tmp_path).stdout)["findings"]
+    assert (found["fix"], found["location"]["path"]) == ("kdoctor pin --write app/Dockerfile", "Dockerfile")
+    assert found["verify"].startswith("kdoctor scan app --")
+    (found,) = json.loads(kdoctor("scan", *scan, cwd=tmp_path / "app").stdout)["findings"]
+    assert found["fix"] == "kdoctor pin --write Dockerfile"
+
+
 def test_check_exit_codes(files: dict[str, Path]) -> None:
     """0 for nothing, 1 for an error, 3 for a file that could not be read, and 1 wins over 3."""
     assert kdoctor("check", files["fine"]).returncode == 0

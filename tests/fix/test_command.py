@@ -60,7 +60,7 @@ def test_it_shows_and_changes_nothing(folder: Path) -> None:
     run = scan(folder, "--fix", "--fail-on", "warning")
     assert run.returncode == 1
     assert "  -mean.reset_states()\n  +mean.reset_state()\n" in run.stdout
-    assert "1 file would change: kdoctor scan --fix --write changes it." in run.stdout
+    assert "1 file would change: the same command with --write changes it." in run.stdout
     assert (folder / "train.py").read_text() == SCRIPT
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from doctor.case import Case
+from doctor.model.report import Finding
 from doctor.model.snapshot import Python, Snapshot, Software, Subject
-from doctor.verifying import here
+from doctor.verifying import from_outside, here
 from tests.rules.environments import plain, replaced
 from tests.rules.machines import change
 from tests.support import diagnose
@@ -50,3 +51,32 @@ def test_findings_of_the_engine_carry_it() -> None:
     snapshot = change(replaced(plain("2.15.1"), numpy="2.1.3"), {"software.python.executable": "/opt/env/bin/python"})
     found = next(finding for finding in diagnose(snapshot).findings if finding.code == "KD305")
     assert found.verify == '/opt/env/bin/python -c "import tensorflow"'
+
+
+@pytest.mark.parametrize(
+    ("fix", "verify", "expected"),
+    [
+        (
+            "kdoctor pin --write Dockerfile",
+            "kdoctor scan --select KD403",
+            ("kdoctor pin --write '../my app/Dockerfile'", "kdoctor scan '../my app' --select KD403"),
+        ),
+        (
+            "name a version, then: kdoctor pin --update --write 'k8s/a b.yaml'",
+            "kdoctor scan --python /env/bin/python --try",
+            (
+                "name a version, then: kdoctor pin --update --write '../my app/k8s/a b.yaml'",
+                "kdoctor scan '../my app' --python /env/bin/python --try",
+            ),
+        ),
+        (
+            "kdoctor pin --lock",
+            "kdoctor scan, in the environment that trains",
+            ("kdoctor pin --lock", "kdoctor scan, in the environment that trains"),
+        ),
+    ],
+)
+def test_commands_name_the_folder_that_was_scanned(fix: str, verify: str, expected: tuple[str, str]) -> None:
+    """Where it is another one than that in which they are pasted; words that are no command stay."""
+    found = from_outside(Finding("m", code="KD403", fix=fix, verify=verify), "../my app")
+    assert (found.fix, found.verify) == expected
