@@ -12,6 +12,8 @@ from doctor.case import Case
 from doctor.model.facts import known
 from doctor.model.snapshot import Library
 
+from . import requirements as reqs
+from .requested import is_met
 from .shared import same_version
 from .tables.libraries import library_of_soname, sonames_for_cuda
 from .tables.messages import Message, Said
@@ -31,6 +33,7 @@ _OWN_FILE = re.compile(
 _ADDON_FILE = re.compile(r"tensorflow_(?:text|io|addons|decision_forests|quantum|metal)[\\/]", re.IGNORECASE)
 _ADDONS = re.compile(r"^(?:tensorflow|tf)[-_](?!cpu|gpu|intel|macos|keras)")
 _TENSORFLOW = re.compile(r"^(?:tensorflow|tf-nightly|intel-tensorflow)(?:-(?:cpu|gpu|intel|macos|cpu-aws))?$")
+_TOGETHER = re.compile(r"annot install (?P<rows>.+?) because these package versions have conflicting dependencies")
 _NEW_CAPABILITY = (8, 9)
 
 
@@ -182,6 +185,30 @@ def _conflict(case: Case, said: Said, row: Message) -> Meaning | None:
     return Meaning(codes, row.stands, name)
 
 
+def _unresolvable(case: Case, said: Said, row: Message) -> Meaning | None:
+    """The installer's refusal: it knows what requirements ask for in turn, so it counts while they stand as it says."""
+    found = _TOGETHER.search(said.line)
+    return Meaning(row.codes, 2 if found and _still_asked(case, found["rows"]) else row.stands, row.id)
+
+
+def _still_asked(case: Case, rows: str) -> bool:
+    """Whether each requirement that pip names stands here as it did, and not all are installed by now."""
+    named = [parsed for text in re.split(r", | and ", rows) if (parsed := reqs.parse(text.strip())) is not None]
+    asked = [
+        next(
+            (
+                a
+                for a in reqs.asked(case)
+                if (a.name, a.requirement.specifier) == (canonicalize_name(n.name), n.specifier)
+            ),
+            None,
+        )
+        for n in named
+    ]
+    standing = [a for a in asked if a is not None]
+    return bool(standing) and len(standing) == len(named) and not all(is_met(case, a) for a in standing)
+
+
 def _symbol(case: Case, said: Said, row: Message) -> Meaning | None:
     """A symbol that is not there: of CUDA's libraries (two versions mixed), or of TensorFlow (an add-on)."""
     if _CUDA_WORDS.search(said.groups.get("symbol", "")) or re.search(r"lib(?:cu|nv)\w+\.so", said.line):
@@ -254,6 +281,7 @@ _RESOLVERS: dict[str, Resolver] = {
     "kernel_image": _kernel_image,
     "distribution": _distribution,
     "conflict": _conflict,
+    "unresolvable": _unresolvable,
     "symbol": _symbol,
     "glibc": _glibc,
     "image": _image,

@@ -419,3 +419,19 @@ class TestStrongerThanVersionsThatFit:
         assert (finding.code, finding.severity and finding.severity.value) == ("KD110", "warning")
         able = {"os": "windows", "architecture": "x86_64", "cpu": {"flags": ["sse4_2", "avx", "avx2", "fma"]}}
         assert not codes(log(line, machine=able, software={"tensorflow": {"version": "2.19.0"}}))
+
+
+@pytest.mark.parametrize(
+    ("second", "installed", "codes"),
+    [
+        ("tensorflow", [], ["KD311"]),
+        ("tensorflow>=2.16", [], []),  # another file than the one that the log speaks of
+        ("tensorflow", [{"name": "keras", "version": "3.9.0"}, {"name": "tensorflow", "version": "2.19.0"}], []),
+    ],
+)
+def test_what_pip_refuses_counts_while_it_is_asked_for(second: str, installed: list[Any], codes: list[str]) -> None:
+    """pip knows what a requirement asks for in turn; a log of another day counts less than the facts."""
+    line = "Cannot install keras==3.9.0 and tensorflow because these package versions have conflicting dependencies."
+    asked = [{"requirement": text, "where": "requirements.txt"} for text in ("keras==3.9.0", second)]
+    found = loud(diagnose(log(line, software={"requested": asked, "packages": installed})))
+    assert [finding.code for finding in found] == codes
