@@ -1231,6 +1231,25 @@ def describe_tensorflow(view: View, paths: Paths, found: Sequence[Distribution])
     return facts
 
 
+NAMESAKES = ("tensorflow", "keras", "numpy", "h5py", "absl", "google", "packaging", "requests", "wrapt")
+
+
+def find_shadowed(view: View, paths: Paths) -> List[Facts]:
+    """Modules such as numpy.py on the path before the package of that name: an import takes the module."""
+    found = []  # type: List[Facts]
+    for name in NAMESAKES:
+        module = ""
+        for entry in paths.entries:
+            names = view.names(entry.path)
+            if name in names and view.is_file(join(join(entry.path, name), "__init__.py")):
+                if module:
+                    found.append({"module": name, "path": module, "package": join(entry.path, name)})
+                break
+            if not module and name + ".py" in names:
+                module = join(entry.path, name + ".py")
+    return found
+
+
 def _note_missing_files(view: View, facts: Facts, owners: Sequence[Distribution], name: str) -> None:
     """Modules and libraries of the package's two upper folders that a RECORD lists and that are not there.
 
@@ -2118,6 +2137,7 @@ def collect(
         found = find_distributions(view, python, paths)
         software["python"]["paths"] = [entry.path for entry in paths.entries]
         software["packages"] = [one.facts() for one in found]
+        software["shadowed"] = find_shadowed(view, paths)
         _note(software, "tensorflow", describe_tensorflow(view, paths, found))
         _note(software, "keras", describe_keras(view, paths, found, environ, run))
     elif interpreter is None:

@@ -144,6 +144,14 @@ class Package(Facts, frozen=True):
     editable: Maybe[bool] = unknown("software.packages.editable")
 
 
+class Shadowed(Facts, frozen=True):
+    """A module (``numpy.py``) that an import takes before the package of its name, which stands later on the path."""
+
+    module: str
+    path: Maybe[str] = unknown("software.shadowed.path")
+    package: Maybe[str] = unknown("software.shadowed.package")
+
+
 class Requested(Facts, frozen=True):
     """A requirement that somebody wrote, and where."""
 
@@ -257,6 +265,7 @@ class Software(Facts, frozen=True):
     libc: Libc = Libc()
     python: Python = Python()
     packages: Maybe[tuple[Package, ...]] = unknown("software.packages")
+    shadowed: Maybe[tuple[Shadowed, ...]] = unknown("software.shadowed")
     requested: Maybe[tuple[Requested, ...]] = unknown("software.requested")
     tensorflow: TensorFlow = TensorFlow()
     keras: Keras = Keras()

@@ -431,3 +431,11 @@ def test_records_that_no_file_decides_between_all_stay(tmp_path: Path) -> None:
     records = {**_version_of_numpy("1.24.4", "a"), **_version_of_numpy("2.0.2", "b")}
     packages = look(tmp_path, {**records, f"{SITE}/numpy/version.py": "changed by hand"})["packages"]
     assert [row["version"] for row in packages if row["name"] == "numpy"] == ["1.24.4", "2.0.2"]
+
+
+def test_a_module_before_the_package_of_its_name(tmp_path: Path) -> None:
+    """numpy.py of a folder on PYTHONPATH; keras.py behind the package is never met."""
+    files = {f"{SITE}/numpy/__init__.py": "", f"{SITE}/keras/__init__.py": "", f"{SITE}/keras.py": ""}
+    found = look(tmp_path, {**files, "work/numpy.py": "x = 1"}, PYTHONPATH="/work")["shadowed"]
+    assert found == [{"module": "numpy", "path": "/work/numpy.py", "package": f"/{SITE}/numpy"}]
+    assert look(tmp_path, files)["shadowed"] == []

@@ -28,6 +28,15 @@ _DEEPEST = 40
 _TEST_FOLDERS = frozenset({"tests", "test", "testing", ".ipynb_checkpoints"})
 _TPU = ("TPUClusterResolver", "TPUStrategy")
 
+# What TensorFlow and Keras import at once, beside what every script of theirs imports itself.
+_NAMESAKES = frozenset(
+    f"{name}.py"
+    for name in (
+        *("tensorflow", "keras", "numpy", "absl", "astunparse", "flatbuffers", "gast", "google", "h5py", "ml_dtypes"),
+        *("opt_einsum", "optree", "packaging", "requests", "rich", "six", "termcolor", "typing_extensions", "wrapt"),
+    )
+)
+
 Rows = list[dict[str, Any]]
 
 
@@ -37,6 +46,7 @@ def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Row
 
     deadline = time.monotonic() + seconds
     scripts: list[Script] = []
+    namesakes: list[str] = []
     unreadable: list[Unreadable] = []
     comments: Rows = []
     with _without_collection():
@@ -45,6 +55,8 @@ def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Row
                 why = f"{MOST_SCRIPTS} scripts" if count >= MOST_SCRIPTS else f"{seconds:g} s"
                 unreadable.append(Unreadable(path, None, f"scripts from here on were not looked at: {why} are over"))
                 break
+            if posixpath.basename(path) in _NAMESAKES:
+                namesakes.append(path)
             try:
                 data = (
                     texts[path].encode("utf-8", "surrogateescape")
@@ -67,7 +79,22 @@ def collect(folder: Path, seconds: float, texts: Mapping[str, str]) -> tuple[Row
                 unreadable.append(Unreadable(path, None, f"cannot be read: {error.strerror or error}"))
             except (RecursionError, MemoryError):
                 unreadable.append(Unreadable(path, None, "nested too deep to be read"))
-    return _rows(scripts), [row.row() for row in unreadable], comments
+    rows = _rows(scripts)
+    _note_namesakes(folder, rows, namesakes)
+    return rows, [row.row() for row in unreadable], comments
+
+
+def _note_namesakes(folder: Path, rows: Rows, namesakes: list[str]) -> None:
+    """``beside`` of a script: modules in its folder that are called as what TensorFlow imports, and come first.
+
+    Python puts the folder of the script that it starts in front of all others. The modules of a package are not
+    started from its folder.
+    """
+    for row in rows:
+        home = posixpath.dirname(row["path"])
+        beside = [path for path in namesakes if posixpath.dirname(path) == home]
+        if beside and not (folder / home / "__init__.py").exists():
+            row["beside"] = beside
 
 
 def _commented(text: str) -> frozenset[int] | None:
