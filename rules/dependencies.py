@@ -69,7 +69,7 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
     unmet = declared is not None and admits(str(declared.specifier), have) is False
     broken = broken_bounds(text, name, have)
     if not unmet and not broken:
-        return
+        return reqs.need_requirements_of_tensorflow(case)
     wanted = str(declared.specifier) if declared is not None else ""
     works = ",".join(row.works for row in broken)
     tensorflow = reqs.tensorflow_package(case)

@@ -207,7 +207,7 @@ def _newer_driver(case: Case, driver: str | None, cuda: str, system: str) -> str
         return f"R{last} is the last driver for this GPU, so use what it runs: {instead or 'an older TensorFlow'}"
     where = " on Windows" if known(case.machine.wsl) else " on the host" if case.in_container else ""
     newest = f", up to branch R{last}" if last is not None else ""
-    update = f"install NVIDIA driver {least} or newer{where}{newest}"
+    update = f"install NVIDIA driver {least.removeprefix('one ')} or newer{where}{newest}"
     uses_tensorflow = tensorflow_facts(case).version is not None
     return f"{update}, or {instead}" if instead and uses_tensorflow and system == "linux" else update
 

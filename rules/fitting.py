@@ -78,7 +78,7 @@ def least_driver(cuda: str, system: str = "linux") -> str:
     """The least driver for a CUDA version, in words (``525.60.13``; a branch where NVIDIA names no version)."""
     least = driver_minimum(cuda, system)
     branch = branch_for_cuda(cuda)
-    return least or (f"R{branch.branch}" if branch else f"for CUDA {cuda}")
+    return least or (f"R{branch.branch}" if branch else f"one for CUDA {cuda}")
 
 
 def newest_release(

@@ -64,6 +64,8 @@ def keras_incompatible(case: Case) -> Iterator[Finding]:
     ):
         found = True
         yield finding
+    if not found:
+        reqs.need_requirements_of_tensorflow(case)
     if not found and have is None:
         need(case.software.packages)
         case.complete(PACKAGES)

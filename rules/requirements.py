@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from doctor.case import Case
-from doctor.model.facts import known
+from doctor.model.facts import Unknown, known
 from doctor.model.report import Location
 from doctor.model.snapshot import Package, Requested
 
@@ -236,6 +236,18 @@ def foreign(package: Package | None) -> bool:
     return package is not None and (
         known(package.build) is not None or (known(package.installer) or "pip") not in _WHEEL_INSTALLERS
     )
+
+
+def need_requirements_of_tensorflow(case: Case) -> None:
+    """Leave a rule as skipped where nobody knows what the installed TensorFlow declares.
+
+    Raises:
+        Unknown: its METADATA was not read, and the tables do not have its release.
+    """
+    package = tensorflow_package(case)
+    told = package is not None and (known(package.requires) is not None or foreign(package))
+    if not told and tensorflow_release(tensorflow_version(case)) is None:
+        raise Unknown("software.packages", f"what TensorFlow {tensorflow_version(case)} declares is not known")
 
 
 def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:

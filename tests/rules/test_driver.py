@@ -238,6 +238,12 @@ class TestDriverTooOld:
         assert outcome("KD102", change(unknown, {"software.tensorflow": {"present": False}})) == "passed"
         assert outcome("KD102", change(unknown, {"software.packages": []})) == "passed"
 
+    def test_a_cuda_that_no_table_knows_is_named_as_it_is(self) -> None:
+        """Which driver runs a later major version is not known; that this one does not is."""
+        later = change(host("2.21.0", version="580.65.06"), {"software.tensorflow.cuda_version": "14.0"})
+        assert message("KD102", later).endswith("which this TensorFlow is built for: it needs one for CUDA 14.0")
+        assert fix("KD102", later).startswith("install NVIDIA driver for CUDA 14.0 or newer")
+
 
 class TestDriverLibraryMismatch:
     @pytest.mark.parametrize(

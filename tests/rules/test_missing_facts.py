@@ -18,7 +18,7 @@ from doctor.case import Comparison
 from doctor.engine import judge
 from doctor.model.report import Confidence, Severity
 from tests.rules.environments import plain, system, wheels
-from tests.rules.machines import change, host, image
+from tests.rules.machines import change, host, image, outcome
 from tests.support import case, diagnose
 
 BENCHMARK = Path(__file__).resolve().parents[2].parent / "shared" / "benchmark"
@@ -210,3 +210,16 @@ def test_real_healthy_environments_with_one_fact_less(name: str) -> None:
             for path in keys(row["snapshot"]):
                 alarms += [(row["id"], path, found) for found in errors(without(row["snapshot"], [path]))]
     assert alarms == []
+
+
+@pytest.mark.parametrize("version", ["2.99.0", "2.99.0.dev20300101", "2.21.0+own"])
+def test_a_tensorflow_of_unknown_requirements_clears_no_package(version: str) -> None:
+    """Neither its METADATA nor the tables tell what it needs: NumPy, protobuf and Keras are skipped, not passed."""
+    snapshot = whole("2.21.0")
+    rows = [{**p, "version": version} if p["name"] == "tensorflow" else p for p in snapshot["software"]["packages"]]
+    unknown = change(snapshot, {"software.packages": rows, "software.tensorflow.version": version})
+    assert {outcome(code, unknown) for code in ("KD305", "KD306", "KD307")} == {"skipped"}
+    needs = ["numpy>=1.26", "protobuf>=6.31", "keras>=3.12"]
+    told = [{**p, "requires": needs} if p["name"] == "tensorflow" else p for p in rows]
+    read = change(unknown, {"software.packages": told})
+    assert {outcome(code, read) for code in ("KD305", "KD306", "KD307")} == {"passed"}
