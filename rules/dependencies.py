@@ -18,7 +18,7 @@ from . import installers
 from . import requirements as reqs
 from .cuda import SNAPSHOT
 from .harmony import together, unmet
-from .neighbours import absent, compiled_for_numpy_1, fails_without, needs_numpy_1
+from .neighbours import absent, compiled_for_numpy_1, fails_without, needs_numpy_1, off_pythonpath
 from .proof import evidence
 from .tables.packages import (
     SeenWorking,
@@ -84,7 +84,8 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
         severity=Severity.WARNING if foreign or seen is not None else None,
         confidence=_confidence(foreign, unmet or any(row.fatal for row in broken)),
         effect=_seen_effect(seen) if seen is not None else f"{broken[0].symptom}" if broken else removed,
-        fix=reqs.install(case, *together(case, name, reqs.joined(wanted, works)), package=package),
+        fix=off_pythonpath(case, package)
+        + reqs.install(case, *together(case, name, reqs.joined(wanted, works)), package=package),
         verify=IMPORT,
         evidence=evidence(
             case,

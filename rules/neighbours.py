@@ -62,6 +62,13 @@ def compiled_for_numpy_1(case: Case) -> Iterator[Finding]:
         )
 
 
+def off_pythonpath(case: Case, package: Package) -> str:
+    """What has to be done first where a package comes by PYTHONPATH: nothing installed elsewhere would be imported."""
+    variables, location = known(case.software.environment) or {}, (known(package.location) or "").rstrip("/")
+    folders = [folder.rstrip("/") for folder in variables.get("PYTHONPATH", "").split(":") if folder]
+    return f"take {location} off PYTHONPATH, which brings this {package.name}; then: " if location in folders else ""
+
+
 def fails_without(case: Case, owner: Package, name: str) -> str:
     """What fails at once where a package that TensorFlow or Keras declares is not installed; empty where nothing is."""
     tensorflow, python = reqs.tensorflow_package(case), reqs.python_minor(case)

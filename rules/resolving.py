@@ -207,11 +207,11 @@ _MOST_COMPARED = 500
 
 def _contradictions(case: Case, rows: tuple[Asked, ...]) -> Iterator[Finding]:
     """Two requests of one file (or command line) that no release meets together."""
-    seen: set[tuple[str, str]] = set()
     files: dict[str, dict[tuple[str, str, frozenset[str]], Asked]] = {}
     for row in rows:  # what is written a second time says nothing new
         files.setdefault(row.file, {}).setdefault((row.name, str(row.requirement.specifier), row.extras), row)
     for distinct in files.values():
+        seen: set[tuple[str, str]] = set()  # of this file: each is edited by itself
         for first, second in itertools.combinations(list(distinct.values())[:_MOST_COMPARED], 2):
             if (first.name, second.name) in seen:
                 continue

@@ -117,3 +117,12 @@ def test_what_fails_at_once_stands_first(python: str, missing: str, effect: str)
     assert conflicts[f"tensorflow,{missing}"].effect == effect
     if "import" in effect:
         assert list(conflicts) == [f"tensorflow,{missing}", "tensorflow,zzz"]
+
+
+def test_what_pythonpath_brings_no_installation_replaces() -> None:
+    """Its folders come before site-packages: the folder has to go first."""
+    snapshot = replaced(plain("2.15.1"), numpy="2.1.3")
+    rows = [{**p, "location": "/w/lib"} if p["name"] == "numpy" else p for p in snapshot["software"]["packages"]]
+    snapshot = change(snapshot, {"software.packages": rows, "software.environment": {"PYTHONPATH": "/x:/w/lib/"}})
+    assert fix("KD305", snapshot).startswith("take /w/lib off PYTHONPATH, which brings this numpy; then: pip install")
+    assert fix("KD305", change(snapshot, {"software.environment": {}})).startswith("pip install")

@@ -180,3 +180,13 @@ def test_frameworks_that_are_installed_side_by_side_are_no_contradiction() -> No
     snapshot = asked("tensorflow[and-cuda]==2.15.1", "torch==2.4.1")
     both = change(snapshot, {"software.packages": packages(tensorflow="2.15.1", torch="2.4.1")})
     assert outcome("KD311", both) == "passed"
+
+
+def test_the_same_pair_in_two_files_is_said_of_each() -> None:
+    """A Dockerfile and a requirements file with one contradiction: mending one leaves the other."""
+    snapshot = asked("tensorflow==2.15.1", "numpy==2.1.3", "tensorflow==2.15.1", "numpy>=2")
+    places = ("requirements.txt:1", "requirements.txt:2", "Dockerfile:2", "Dockerfile:2")
+    for row, place in zip(snapshot["software"]["requested"], places, strict=True):
+        row["where"] = place
+    found = compute("KD311", snapshot).findings
+    assert [finding.location.path for finding in found if finding.location] == ["requirements.txt", "Dockerfile"]
