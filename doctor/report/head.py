@@ -76,6 +76,7 @@ def areas(case: Case, findings: Sequence[Finding], skipped: Sequence[Skip], cana
 
 
 Said = tuple[bool, str]
+_NO_IMAGES = ("stage", "scratch")  # another stage of the same file, and nothing at all: neither could have a digest
 
 
 def _area(name: str, said: Said, findings: Iterable[Finding], skipped: Iterable[Skip]) -> Area:
@@ -225,6 +226,7 @@ def _images(case: Case, findings: Sequence[Finding]) -> Said:
     images = case.project.images
     if isinstance(images, Missing):
         return _why(images)
+    images = tuple(row for row in images if row.get("pinned") not in _NO_IMAGES)
     if not images:
         return _none("no image is named in the project")
     codes = ("KD401", "KD402", "KD403")

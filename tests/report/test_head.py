@@ -108,6 +108,13 @@ def test_skipped_rules_are_counted_in_a_line_that_looks_well() -> None:
     assert lines(FULL, skipped=(skip, skip))["GPU"][1].endswith("; 2 rules skipped")
 
 
+def test_stages_of_the_same_file_are_no_images() -> None:
+    """They could not have a digest: "4 of 5 without one" would say that one of them has."""
+    rows = [{"reference": "a:1", "pinned": "tag"}, {"reference": "build", "pinned": "stage"}, {"pinned": "scratch"}]
+    assert lines({"project": {"images": rows}})["Images"] == ("ok", "1 use of an image")
+    assert lines({"project": {"images": rows[1:]}})["Images"] == ("none", "no image is named in the project")
+
+
 def test_an_area_whose_rules_were_not_chosen_is_not_called_good() -> None:
     """With --select KD4 nobody asked whether the scripts set a seed."""
     report = Report(passed=(Passed("KD403", "host", None),))
