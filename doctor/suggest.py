@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
+import textwrap
 from typing import Any
 
 from doctor import catalogue
@@ -82,8 +83,8 @@ def suggest(asked: Any) -> tuple[Any, ...]:
     return tuple(_module().suggest(asked))
 
 
-def text(asked: Any, fits: tuple[Any, ...], most: int = 5) -> str:
-    """The answer for a person: the releases that fit, and why newer ones do not."""
+def text(asked: Any, fits: tuple[Any, ...], most: int = 5, width: int = 100) -> str:
+    """The answer for a person: the releases that fit, and why newer ones do not; commands are never wrapped."""
     lines = [_header(asked), ""]
     good = [fit for fit in fits if fit.fits]
     for fit in good[:most]:
@@ -101,7 +102,15 @@ def text(asked: Any, fits: tuple[Any, ...], most: int = 5) -> str:
     if other is not None:
         python, fit = other
         lines += ["", f"With Python {python}, {fit.version} would fit: uv venv --python {python}"]
-    return sanitize.screen("".join(f"{sanitize.line(line)}\n" for line in lines))
+    commands = {f"  {fit.command}" for fit in good}
+    shown = (row for line in lines for row in ([line] if line in commands else _wrapped(line, width)))
+    return sanitize.screen("".join(f"{sanitize.line(row)}\n" for row in shown))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()))
+    rest = indent + "    " if indent else ""
+    return textwrap.wrap(line, width, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _header(asked: Any) -> str:

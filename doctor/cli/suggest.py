@@ -23,6 +23,7 @@ def suggest(
     from doctor.cli.session import emit
     from doctor.errors import UsageError
     from doctor.model.wire import load_snapshot
+    from doctor.report.context import terminal
     from doctor.report.sanitize import json_text
     from doctor.scan import Request, look_at
     from doctor.suggest import suggest as find
@@ -37,5 +38,5 @@ def suggest(
         rows = [{**msgspec.to_builtins(fit), "fits": fit.fits} for fit in fits]
         emit(json_text(msgspec.json.encode({"for": asked, "releases": rows}).decode()) + "\n")
     else:
-        emit(text(asked, fits))
+        emit(text(asked, fits, width=int(terminal()["width"])))
     leave(0 if any(fit.fits for fit in fits) else 1)

@@ -245,3 +245,16 @@ def test_a_release_without_an_extra_names_the_cudnn_that_it_was_compiled_with() 
     asked = wanted(Snapshot(), driver="535.104.05", gpus=("8.0",), python="3.8")
     (newest,) = [fit for fit in suggest(asked) if fit.version == "2.13.1"]
     assert "needs CUDA 11.8 and cuDNN 8.6 or a later 8.x installed beside it" in newest.but
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_answer_fits_the_terminal(width: int) -> None:
+    """Reasons and what to do wrap between words; each command stays on one line."""
+    asked = wanted(Snapshot(), driver="550.54.15", gpus=("12.0",), python="3.12")
+    lines = text(asked, suggest(asked), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[-1] != ""
+    asked = wanted(Snapshot(), driver="550.54.15", gpus=("8.0",), python="3.12")
+    commands = [row for row in text(asked, suggest(asked), width=40).splitlines() if row.startswith("  pip ")]
+    assert commands == [f"  {fit.command}" for fit in suggest(asked) if fit.fits][: len(commands)]
+    assert commands
