@@ -9,6 +9,7 @@ from doctor.model.report import Confidence
 from doctor.model.snapshot import Library
 from doctor.rule import Case, Finding, Severity, rule
 
+from . import installers
 from . import requirements as reqs
 from .loading import (
     LIBRARIES,
@@ -59,7 +60,9 @@ def cuda_library_missing(case: Case) -> Iterator[Finding]:
     yield Finding(
         f"TensorFlow cannot find {names(gone)}",
         effect=ON_CPU,
-        fix=install_cuda(case, state, tuple(wheels) if state.cudnn_library not in gone else ()),
+        fix=_gutted_first(
+            case, wheels, install_cuda(case, state, tuple(wheels) if state.cudnn_library not in gone else ())
+        ),
         verify=CHECK,
         evidence=evidence(case, *BUILD, *_all_usable(state)[:3], TOOLKITS),
         likely=0.85,
@@ -88,6 +91,19 @@ def _others(state: State) -> tuple[Library, ...]:
     """Two libraries of the version that is there instead."""
     half = state.half_differs
     return tuple(copy for _, copy in (state.other_cuda or (half[0].others if half else ()))[:2])
+
+
+def _gutted_first(case: Case, wheels: list[str], fix: str) -> str:
+    """The fix behind a command for wheels that are listed as installed though their library is nowhere.
+
+    What is listed pip would not touch.
+    """
+    listed = [package for name in wheels if (package := case.package(name)) is not None and not reqs.foreign(package)]
+    if not listed or case.in_container:
+        return fix
+    exact = tuple(f"{p.name}=={known(p.version)}" if known(p.version) else p.name for p in listed)
+    first = installers.again(case, reqs.installer(case, listed[0]), exact)
+    return f"{first}, then {fix}" if fix.startswith("install ") else f"{first} && {fix}"
 
 
 @rule("KD202", "cuda-version-mismatch", Severity.ERROR, follows=("KD409", "KD301"), would_help=SNAPSHOT)

@@ -68,6 +68,13 @@ def _pulls_another(case: Case, requirements: tuple[str, ...], tensorflow: Packag
     return bool(names) and names <= _PULLING_TENSORFLOW
 
 
+def again(case: Case, tool: str, requirements: tuple[str, ...]) -> str:
+    """The command that installs what is listed as installed once more: without asking for it, nothing is done."""
+    anew = "--reinstall" if tool == "uv" else "--force-reinstall"
+    words = " ".join(quoted(text) for text in requirements)
+    return _line(case, f"{_python_tool(case, tool)} install{_target(case, tool)} {anew} --no-deps {words}")
+
+
 def uninstall(case: Case, tool: str, names: list[str]) -> str:
     """The command that removes these packages; nothing is asked."""
     if tool == "conda":

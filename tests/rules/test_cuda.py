@@ -350,3 +350,14 @@ class TestOpenedInTheLog:
         line = self.OPENED.format("libcufft.so.11")
         assert outcome("KD201", snapshot) == "error"
         assert outcome("KD201", {**snapshot, "log": [line]}) == "error"
+
+
+def test_a_wheel_that_is_listed_and_gone_is_installed_again() -> None:
+    """Removing nvidia-cudnn-cu11 takes the folder of nvidia-cudnn-cu12 along: pip still calls that one installed."""
+    sound = wheels("2.17.1")
+    libraries = [row for row in sound["software"]["cuda"]["libraries"] if "cufft" not in row["soname"]]
+    snapshot = change(sound, {"software.cuda.libraries": libraries})
+    assert fix("KD201", snapshot).startswith(
+        "pip install --force-reinstall --no-deps 'nvidia-cufft-cu12==11.0.12.1' && "
+    )
+    assert "reinstall" not in fix("KD201", without(snapshot, "nvidia-cufft-cu12"))
