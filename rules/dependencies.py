@@ -192,7 +192,9 @@ def addon_incompatible(case: Case) -> Iterator[Finding]:
         symptom = row.symptom if row is not None else ""
         hard = unmet or bool(symptom) or (row is not None and row.abi)
         fix = _fitting_addon(case, addon, text, wanted)
-        importing = f'python -c "import {addon.name.replace("-", "_")}"'
+        module = addon.name.replace("-", "_")
+        used = f"; {module}.distributions" if addon.name == "tensorflow-probability" else ""  # it imports at first use
+        importing = f'python -c "import {module}{used}"'
         yield Finding(
             f"{addon.name} {have or ''} is built for TensorFlow {wanted}, and {text} is installed".replace("  ", " "),
             severity=None if hard else Severity.WARNING,

@@ -122,10 +122,14 @@ def _tf_keras(case: Case, text: str, legacy: Package | None) -> Iterator[Finding
         return
     asked = bool(known(case.software.keras.legacy))
     old = tensorflow.release[:2] < _SEPARATE_LEGACY
+    # 2.17 beside TensorFlow 2.16, 2.19 and 2.20 beside 2.18 were seen to train and save; earlier ones fail at once
+    later = not old and have.release[:told] > tensorflow.release[:told]
     yield Finding(
         f"tf-keras {have} belongs to TensorFlow {_minor(have)}, and {text} is installed",
-        severity=Severity.WARNING if old and not asked else None,
-        effect="the import of tf_keras fails, or it calls functions that this TensorFlow no longer has",
+        severity=Severity.WARNING if later or (old and not asked) else None,
+        effect="training was seen to work with a later tf-keras, untested by TensorFlow"
+        if later
+        else "the import of tf_keras fails, or it calls functions that are no longer there",
         fix=reqs.install(case, f"tf-keras~={_minor(tensorflow)}.0", package=legacy),
         verify='python -c "import tf_keras; print(tf_keras.__version__)"',
         evidence=evidence(case, legacy, "software.tensorflow.version", "software.keras.legacy"),

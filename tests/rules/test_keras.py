@@ -61,6 +61,7 @@ def test_the_fix_keeps_to_the_undeclared_bound_too() -> None:
     [
         ("2.18.1", "2.18.0", "passed"),
         ("2.18.1", "2.17.0", "error"),
+        ("2.18.1", "2.20.1", "warning"),  # seen to train and save
         ("2.20.0", "2.20.1", "passed"),
         ("2.15.1", "2.15.1", "passed"),
         ("2.17.1", "2.15.0", "error"),
