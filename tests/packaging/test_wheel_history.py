@@ -52,4 +52,4 @@ def test_a_run_is_recorded_and_listed_by_the_wheel(installed: Path, tmp_path: Pa
     assert [(run["kind"], run["keras"]) for run in listed] == [("check", "2.15.0")]
     checked = kdoctor("history", "check")
     assert checked.returncode == 0, checked.stdout
-    assert "1 runs" in checked.stdout
+    assert "1 run, 1 environment" in checked.stdout
