@@ -234,7 +234,7 @@ def _fitting_addon(case: Case, addon: Package, text: str, wanted: str) -> str:
     return f"{remove}  # no {addon.name} is made for TensorFlow {text}; or install tensorflow{wanted}"
 
 
-@rule("KD309", "dependency-conflict", Severity.WARNING, follows=("KD208", "KD303"), would_help=SNAPSHOT)
+@rule("KD309", "dependency-conflict", Severity.ERROR, follows=("KD208", "KD303"), would_help=SNAPSHOT)
 def dependency_conflict(case: Case) -> Iterator[Finding]:
     """An installed package declares a requirement that is not met.
 
@@ -243,6 +243,7 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
 
     ## Why is this bad?
     The package was never tested with what is installed; some such conflicts fail at import, some only at run time.
+    An error where TensorFlow or Keras cannot be imported without a package that is not there; else a warning.
 
     ## How to fix
     Install versions that meet the requirement, or a newer release of the package that declares it.
@@ -293,6 +294,7 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
             yield Finding(
                 f"{'TensorFlow' if row.fatal else 'a part of TensorFlow'} {text} needs {name}{row.works}, "
                 f"though it does not say so, and {have} is installed",
+                severity=None if row.fatal else Severity.WARNING,
                 confidence=Confidence.MEDIUM,
                 effect=row.symptom,
                 fix=reqs.install(case, *together(case, name, row.works), package=package),
@@ -311,6 +313,7 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
     fix = reqs.install(case, *unmet(case, owner, requirement), package=target or owner)
     return Finding(
         f"{owner.name} {version} requires {name}{requirement.specifier}, but {name} {have}".replace("  ", " "),
+        severity=None if fatal else Severity.WARNING,
         effect=f"{owner.name} was not made for this {name}"
         if target
         else fatal or f"{owner.name} fails where it needs {name}",

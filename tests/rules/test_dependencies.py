@@ -167,9 +167,13 @@ class TestConflicts:
         assert outcome("KD309", plain("2.15.1")) == "passed"
 
     def test_a_missing_one(self) -> None:
-        """Declared and not installed, in a complete list; from an incomplete one absence proves nothing, nor a pass."""
+        """Declared and not installed, in a complete list; from an incomplete one absence proves nothing, nor a pass.
+
+        An error where nothing works without it: a gate must not let an environment pass whose Keras cannot be imported.
+        """
+        assert outcome("KD309", requiring(plain(), "keras", "namex")) == "warning"
         snapshot = requiring(plain(), "keras", "optree")
-        assert outcome("KD309", snapshot) == "warning"
+        assert outcome("KD309", snapshot) == "error"
         assert outcome("KD309", change(snapshot, {"partial": ["software.packages"]})) == "skipped"
         met = requiring(plain(), "keras", "numpy")
         assert outcome("KD309", change(met, {"partial": ["software.packages"]})) == "passed"
