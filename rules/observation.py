@@ -31,7 +31,7 @@ _BLOCKING = frozenset(
 _SHOWN = 160  # characters of the error
 _LIKELY = ("KD305", "KD306", "KD307", "KD308", "KD309")  # warnings of these may be the reason why it fails
 # Errors of these mean that the import itself fails.
-_FATAL = frozenset({"KD110", "KD303", "KD305", "KD306", "KD307", "KD310", "KD312"})
+_FATAL = frozenset({"KD110", "KD303", "KD305", "KD306", "KD307", "KD309", "KD310", "KD312"})
 
 
 @rule("KD809", "observation-contradicts", Severity.ERROR, would_help=TRY)

@@ -98,14 +98,20 @@ def test_not_tried() -> None:
 def _with_a_warning(error: str) -> dict[str, Any]:
     """Two declared requirements that are not met, neither of them an error; and what happened at the import."""
     snapshot = requiring(replaced(plain("2.18.1"), typing_extensions="4.0.1"), "keras", "typing-extensions>=4.10")
-    return tried(requiring(snapshot, "tensorflow", "setuptools", "wrapt"), error=error)
+    return tried(requiring(snapshot, "tensorflow", "setuptools", "tensorboard"), error=error)
+
+
+def test_a_missing_package_was_predicted() -> None:
+    """TensorFlow cannot be imported without wrapt: the error of KD309 said so."""
+    error = "import tensorflow: ModuleNotFoundError: No module named 'wrapt'"
+    assert outcome("KD809", tried(requiring(plain("2.18.1"), "tensorflow", "wrapt"), error=error)) == "passed"
 
 
 @pytest.mark.parametrize(
     ("error", "named"),
     [
         ("import tensorflow: ModuleNotFoundError: No module named 'distutils'", "setuptools"),
-        ("import tensorflow: ModuleNotFoundError: No module named 'wrapt'", "wrapt"),
+        ("import tensorflow: ModuleNotFoundError: No module named 'tensorboard'", "tensorboard"),
         ("tf.keras: ImportError: cannot import name 'x' from 'typing_extensions' (…)", "typing-extensions"),
     ],
 )
