@@ -134,6 +134,11 @@ ADVICE: dict[str, Advice] = {
         "change the requirement to one that can be had",
         "python -m pip install --dry-run -r requirements.txt",
     ),
+    "KD312": Advice(
+        _IMPORT,
+        "rename the file beside the script that has a module's name, and delete its __pycache__",
+        'python -c "import tensorflow; print(tensorflow.__file__)"',
+    ),
     "KD407": Advice(
         "the image cannot be pulled, or is another one",
         "choose a tag that is there, and pin it by digest: kdoctor pin",
