@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from msgspec import UNSET
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 from doctor.model.facts import Unknown, applies, known, need
 from doctor.model.report import Change, Confidence
@@ -219,7 +218,7 @@ def _whole(text: str) -> str:
 def _declared_tensorflow(case: Case, addon: Package) -> Requirement | None:
     """What an add-on's own METADATA says of TensorFlow."""
     for requirement in reqs.declared(case, addon):
-        if canonicalize_name(requirement.name) == "tensorflow":
+        if reqs.canonical(requirement.name) == "tensorflow":
             return requirement
     return None
 
@@ -257,7 +256,7 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
     count, unjudged = 0, not any(known(p.requires) is not None for p in installed.values())
     for owner in installed.values():
         for requirement in _declared(case, owner):
-            name = canonicalize_name(requirement.name)
+            name = reqs.canonical(requirement.name)
             target = installed.get(name)
             if _said_elsewhere(case, owner, name) or (name == "numpy" and needs_numpy_1(case, owner)):
                 continue
@@ -307,7 +306,7 @@ def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
 
 
 def _conflict(case: Case, owner: Package, requirement: Requirement, target: Package | None, have: str) -> Finding:
-    name = canonicalize_name(requirement.name)
+    name = reqs.canonical(requirement.name)
     version = known(owner.version) or ""
     fatal = "" if target is not None else fails_without(case, owner, name)
     fix = reqs.install(case, *unmet(case, owner, requirement), package=target or owner)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 from doctor.case import Case
 from doctor.model.facts import known
@@ -73,7 +72,7 @@ def _neighbours(case: Case, name: str) -> Iterator[tuple[Package, str]]:
     """The installed packages that declare something of ``name`` here, with what they declare."""
     for package in known(case.software.packages) or ():
         for requirement in reqs.declared(case, package, _extras(case, package)):
-            if canonicalize_name(requirement.name) == name and str(requirement.specifier):
+            if reqs.canonical(requirement.name) == name and str(requirement.specifier):
                 yield package, str(requirement.specifier)
 
 
@@ -83,4 +82,4 @@ def _extras(case: Case, package: Package) -> frozenset[str]:
 
 def unmet(case: Case, package: Package, requirement: Requirement) -> tuple[str, ...]:
     """The same for a requirement that an installed package declares."""
-    return together(case, canonicalize_name(requirement.name), str(requirement.specifier), package)
+    return together(case, reqs.canonical(requirement.name), str(requirement.specifier), package)

@@ -93,8 +93,11 @@ _IMPORTED = {
 
 def needs_numpy_1(case: Case, package: Package) -> NumpyBuild | None:
     """The row of a wheel that was compiled against NumPy 1 where NumPy 2 is installed; who builds anew may differ."""
-    numpy, row = case.package("numpy"), numpy_builds().get(package.name)
-    have, version = known(package.version), known(numpy.version) if numpy is not None else None
-    if row is None or have is None or version is None or (major(version) or 0) < 2 or reqs.foreign(package):
+    row = numpy_builds().get(package.name)
+    if row is None:
+        return None
+    numpy, have = case.package("numpy"), known(package.version)
+    version = known(numpy.version) if numpy is not None else None
+    if have is None or version is None or (major(version) or 0) < 2 or reqs.foreign(package):
         return None
     return row if admits(f">={row.since}", have) is False else None

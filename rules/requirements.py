@@ -39,6 +39,9 @@ _VARIABLE = re.compile(
     r"|platform_version|implementation_version)\b"
 )
 
+canonical = functools.lru_cache(maxsize=8192)(canonicalize_name)
+"""The normalised name, worked out once: an environment's metadata names the same few hundred again and again."""
+
 MarkerEnvironment = frozenset[tuple[str, str]]
 """The marker variables of an environment, with their values."""
 
@@ -171,12 +174,16 @@ def applying(text: str, environment: MarkerEnvironment, extras: frozenset[str] =
     return None
 
 
-def declared(case: Case, package: Package, extras: frozenset[str] = frozenset()) -> Iterator[Requirement]:
+def declared(case: Case, package: Package, extras: frozenset[str] = frozenset()) -> tuple[Requirement, ...]:
     """The requirements of an installed package that hold here; those that nobody can tell are left out."""
-    environment = marker_environment(case)
-    for text in known(package.requires) or ():
-        if requirement := applying(text, environment, extras):
-            yield requirement
+    return _all_applying(known(package.requires) or (), marker_environment(case), extras)
+
+
+@functools.lru_cache(maxsize=4096)
+def _all_applying(
+    texts: tuple[str, ...], environment: MarkerEnvironment, extras: frozenset[str]
+) -> tuple[Requirement, ...]:
+    return tuple(found for text in texts if (found := applying(text, environment, extras)) is not None)
 
 
 def release_requirements(case: Case, release: Release, extra: str | None = None) -> Iterator[Requirement]:
@@ -255,14 +262,14 @@ def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:
     package = tensorflow_package(case)
     if package is not None:
         for requirement in declared(case, package):
-            if canonicalize_name(requirement.name) == name:
+            if canonical(requirement.name) == name:
                 return requirement
         if foreign(package):
             return None
     release = tensorflow_release(tensorflow_version(case))
     if release is None:
         return None
-    found = [r for r in release_requirements(case, release) if canonicalize_name(r.name) == name]
+    found = [r for r in release_requirements(case, release) if canonical(r.name) == name]
     return found[0] if found else None
 
 

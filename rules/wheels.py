@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from packaging.requirements import Requirement
@@ -88,7 +88,7 @@ def _finding(case: Case, mine: Pins, theirs: Pins, apart: tuple[str, ...]) -> Fi
     )
 
 
-def _nvidia(requirements: Iterator[Requirement]) -> dict[str, SpecifierSet]:
+def _nvidia(requirements: Iterable[Requirement]) -> dict[str, SpecifierSet]:
     out: dict[str, SpecifierSet] = {}
     for requirement in requirements:
         name = canonicalize_name(requirement.name)

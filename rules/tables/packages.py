@@ -177,6 +177,7 @@ class _Numeric(Table, frozen=True, kw_only=True):
     packages: tuple[Numeric, ...]
 
 
+@functools.lru_cache(maxsize=4096)
 def bounds(tensorflow: str, package: str) -> tuple[Bound, ...]:
     """The undeclared bounds on a package for a TensorFlow release (any spelling that tensorflow_release knows)."""
     name = canonicalize_name(package)
@@ -223,7 +224,7 @@ def distributions() -> tuple[Distribution, ...]:
     return load(_Distributions, "distributions").distributions
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=4096)
 def distribution(name: str) -> Distribution | None:
     """The row of a distribution by its name in any spelling."""
     wanted = canonicalize_name(name)
