@@ -16,7 +16,7 @@ from doctor.rule import Case, Finding, Severity, rule
 from . import installers
 from . import requirements as reqs
 from .cuda import SNAPSHOT
-from .harmony import together, unmet
+from .harmony import together
 from .neighbours import absent, compiled_for_numpy_1, fails_without, needs_numpy_1, off_pythonpath
 from .proof import evidence
 from .tables.packages import (
@@ -68,7 +68,7 @@ def _incompatible(case: Case, name: str, shown: str, removed: str) -> Iterator[F
     unmet = declared is not None and admits(str(declared.specifier), have) is False
     broken = broken_bounds(text, name, have)
     if not unmet and not broken:
-        return reqs.need_requirements_of_tensorflow(case)
+        return reqs.need_requirements_of_tensorflow(case, name)
     wanted = str(declared.specifier) if declared is not None else ""
     works = ",".join(row.works for row in broken)
     tensorflow = reqs.tensorflow_package(case)
@@ -277,8 +277,22 @@ def dependency_conflict(case: Case) -> Iterator[Finding]:
     for finding in _undeclared(case, installed):
         count += 1
         yield finding
-    if not count and unjudged:
+    if count:
+        return
+    if unjudged:
         case.complete(PACKAGES)
+    if any(_open(case, owner, installed) for owner in installed.values()):
+        reqs.need_markers(case)
+
+
+def _open(case: Case, owner: Package, installed: dict[str, Package]) -> bool:
+    """Whether a requirement is not met that may or may not hold here: a marker of it cannot be told."""
+    for requirement in reqs.undecided(case, owner):
+        target = installed.get(reqs.canonical(requirement.name))
+        version = known(target.version) if target is not None else None
+        if target is None or (version is not None and allows(str(requirement.specifier), version) is False):
+            return True
+    return False
 
 
 def _undeclared(case: Case, installed: dict[str, Package]) -> Iterator[Finding]:
@@ -309,7 +323,7 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
     name = reqs.canonical(requirement.name)
     version = known(owner.version) or ""
     fatal = "" if target is not None else fails_without(case, owner, name)
-    fix = reqs.install(case, *unmet(case, owner, requirement), package=target or owner)
+    fix = reqs.install(case, *together(case, name, str(requirement.specifier), owner), package=target or owner)
     return Finding(
         f"{owner.name} {version} requires {name}{requirement.specifier}, but {name} {have}".replace("  ", " "),
         severity=None if fatal else Severity.WARNING,
@@ -333,8 +347,7 @@ def _conflict(case: Case, owner: Package, requirement: Requirement, target: Pack
 def _declared(case: Case, owner: Package) -> Iterator[Requirement]:
     """A package's requirements: its own METADATA, for TensorFlow without it the tables."""
     if known(owner.requires) is not None:
-        asked = [a for a in reqs.asked(case) if a.name == owner.name]
-        yield from reqs.declared(case, owner, frozenset(e for a in asked for e in a.extras))
+        yield from reqs.declared(case, owner, reqs.extras_of(case, owner))
         return
     tensorflow = reqs.tensorflow_package(case)
     release = tensorflow_release(known(owner.version))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from doctor.case import Case
@@ -71,15 +70,6 @@ def _of_tensorflow(case: Case, name: str) -> str:
 def _neighbours(case: Case, name: str) -> Iterator[tuple[Package, str]]:
     """The installed packages that declare something of ``name`` here, with what they declare."""
     for package in known(case.software.packages) or ():
-        for requirement in reqs.declared(case, package, _extras(case, package)):
+        for requirement in reqs.declared(case, package, reqs.extras_of(case, package)):
             if reqs.canonical(requirement.name) == name and str(requirement.specifier):
                 yield package, str(requirement.specifier)
-
-
-def _extras(case: Case, package: Package) -> frozenset[str]:
-    return frozenset(extra for row in reqs.asked(case) if row.name == package.name for extra in row.extras)
-
-
-def unmet(case: Case, package: Package, requirement: Requirement) -> tuple[str, ...]:
-    """The same for a requirement that an installed package declares."""
-    return together(case, reqs.canonical(requirement.name), str(requirement.specifier), package)

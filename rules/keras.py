@@ -65,7 +65,7 @@ def keras_incompatible(case: Case) -> Iterator[Finding]:
         found = True
         yield finding
     if not found:
-        reqs.need_requirements_of_tensorflow(case)
+        reqs.need_requirements_of_tensorflow(case, "keras")
     if not found and have is None:
         need(case.software.packages)
         case.complete(PACKAGES)

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from doctor.case import Case
-from doctor.model.facts import Unknown, known
+from doctor.model.facts import Unknown, known, need
 from doctor.model.report import Location
 from doctor.model.snapshot import Package, Requested
 
@@ -38,6 +38,7 @@ _VARIABLE = re.compile(
     r"|os_name|implementation_name|platform_python_implementation|platform_release"
     r"|platform_version|implementation_version)\b"
 )
+_EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 
 canonical = functools.lru_cache(maxsize=8192)(canonicalize_name)
 """The normalised name, worked out once: an environment's metadata names the same few hundred again and again."""
@@ -186,6 +187,32 @@ def _all_applying(
     return tuple(found for text in texts if (found := applying(text, environment, extras)) is not None)
 
 
+def extras_of(case: Case, package: Package) -> frozenset[str]:
+    """The extras that an installed package was asked for with."""
+    return frozenset(extra for row in asked(case) if row.name == package.name for extra in row.extras)
+
+
+def undecided(case: Case, package: Package) -> Iterator[Requirement]:
+    """The requirements of an installed package whose marker rests on what is not known here."""
+    environment, extras = marker_environment(case), extras_of(case, package)
+    for text in known(package.requires) or ():
+        if requirement := _undecided(text, environment, extras):
+            yield requirement
+
+
+@functools.lru_cache(maxsize=16384)
+def _undecided(text: str, environment: MarkerEnvironment, extras: frozenset[str]) -> Requirement | None:
+    requirement = parse(text)
+    if requirement is None or requirement.marker is None:
+        return None
+    marker = str(requirement.marker)
+    if set(_VARIABLE.findall(marker)) <= {name for name, _ in environment}:
+        return None
+    wanted = {canonicalize_name(extra) for extra in _EXTRA.findall(marker)}
+    # What needs another extra does not hold, whatever the rest of its marker says.
+    return None if wanted and not wanted & extras else requirement
+
+
 def release_requirements(case: Case, release: Release, extra: str | None = None) -> Iterator[Requirement]:
     """What the tables say that a TensorFlow release requires here (with ``extra``: what only that extra requires)."""
     environment = marker_environment(case)
@@ -245,16 +272,32 @@ def foreign(package: Package | None) -> bool:
     )
 
 
-def need_requirements_of_tensorflow(case: Case) -> None:
-    """Leave a rule as skipped where nobody knows what the installed TensorFlow declares.
+def need_requirements_of_tensorflow(case: Case, name: str) -> None:
+    """Leave a rule as skipped where nobody knows what the installed TensorFlow declares of a package.
 
     Raises:
-        Unknown: its METADATA was not read, and the tables do not have its release.
+        Unknown: its METADATA was not read, and the tables do not have its release; or what it says of the package
+            rests on a fact that is not known, as the Python.
     """
     package = tensorflow_package(case)
     told = package is not None and (known(package.requires) is not None or foreign(package))
     if not told and tensorflow_release(tensorflow_version(case)) is None:
         raise Unknown("software.packages", f"what TensorFlow {tensorflow_version(case)} declares is not known")
+    rows = undecided(case, package) if package is not None else ()
+    if any(canonical(row.name) == name for row in rows) and requirement_of_tensorflow(case, name) is None:
+        need_markers(case)
+
+
+def need_markers(case: Case) -> None:
+    """Leave a rule as skipped where a requirement's marker cannot be told.
+
+    Raises:
+        Unknown: the first fact that markers rest on and that is not known.
+    """
+    need(case.software.python.version)
+    if system(case) is None:
+        need(case.machine.os)
+    raise Unknown("software.packages", "a requirement depends on what no snapshot tells")
 
 
 def requirement_of_tensorflow(case: Case, name: str) -> Requirement | None:

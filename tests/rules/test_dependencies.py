@@ -178,6 +178,25 @@ class TestConflicts:
         met = requiring(plain(), "keras", "numpy")
         assert outcome("KD309", change(met, {"partial": ["software.packages"]})) == "passed"
 
+    def test_a_marker_that_cannot_be_told(self) -> None:
+        """Whether the requirement holds rests on the Python, which nobody knows: no pass, unless it is met anyway."""
+        unmet = requiring(plain(), "keras", "absent; python_version >= '3.9'")
+        for snapshot, said in (
+            (unmet, "skipped"),
+            (requiring(plain(), "keras", "numpy<1; python_version >= '3.9'"), "skipped"),
+            (requiring(plain(), "keras", "numpy; python_version >= '3.9'"), "passed"),
+            (requiring(plain(), "keras", "absent; python_version >= '3.9' and extra == 'all'"), "passed"),
+        ):
+            assert outcome("KD309", change(snapshot, {"software.python": {}})) == said
+        assert outcome("KD309", unmet) == "warning"
+
+    def test_numpy_behind_a_marker_that_cannot_be_told(self) -> None:
+        """TensorFlow declares NumPy by Python since 2.16: without the Python, what it declares is not known."""
+        rows = ("numpy<2,>=1.23.5; python_version <= '3.11'", "numpy<2,>=1.26; python_version >= '3.12'")
+        snapshot = requiring(plain(), "tensorflow", *rows)
+        assert outcome("KD305", snapshot) == "passed"
+        assert outcome("KD305", change(snapshot, {"software.python": {}})) == "skipped"
+
     @pytest.mark.parametrize(("first", "second", "said"), [("0.1", "9", "warning"), ("9", "0.1", "passed")])
     def test_of_two_versions_of_one_package_the_first_is_in_use(self, first: str, second: str, said: str) -> None:
         """A venv's package hides the system's, and what pip installed hides the record that conda kept of it."""
